@@ -1,0 +1,48 @@
+//! The DynamoDB client, set up for Lambda: bounded in time, so that a function always answers before it is stopped.
+//!
+//! A call makes at most 3 requests to the store (guarantee G13). Each may take [`OPERATION_TIMEOUT`] with all its
+//! retries, so 9 s together, within the functions' own timeout of 10 s in `template.yaml`.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+
+/// For the TCP and TLS handshakes. DynamoDB is in the same region, a few milliseconds away.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// For one attempt. DynamoDB answers in some 10 ms; what takes 100 times that is lost, and another attempt is better.
+pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// For one request with all its attempts.
+pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(3_000);
+/// The SDK's retries are the only ones: a second layer would multiply them.
+pub const MAX_ATTEMPTS: u32 = 3;
+/// The upper bound of the random wait before the first retry. The SDK's own, 1 s, would use the time up.
+pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+
+/// The behaviour of the SDK that the settings here were chosen with. Moving it is a change to be reviewed.
+pub fn behavior_version() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// The client of a deployed function: region and credentials from Lambda's environment.
+pub async fn from_environment() -> Client {
+    from_sdk_config(&aws_config::defaults(behavior_version()).load().await)
+}
+
+/// A client with this registry's timeouts and retries.
+pub fn from_sdk_config(config: &SdkConfig) -> Client {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(OPERATION_TIMEOUT)
+        .build();
+    let retries =
+        RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF);
+    let config = aws_sdk_dynamodb::config::Builder::from(config)
+        .timeout_config(timeouts)
+        .retry_config(retries)
+        .build();
+    Client::from_conf(config)
+}

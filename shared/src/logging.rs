@@ -1,0 +1,132 @@
+//! Structured logs as Lambda's logging controls ask for them (`AWS_LAMBDA_LOG_FORMAT`, `AWS_LAMBDA_LOG_LEVEL`; see
+//! [AWS's page](https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-logformat.html)).
+//!
+//! The level asked for is that of the registry's own lines. The crates below it never log below INFO: at TRACE the
+//! Lambda runtime logs whole events and at DEBUG the SDK logs whole items, tokens and hashes included.
+
+use tracing::level_filters::LevelFilter;
+use tracing::{Level, Subscriber};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::config::Env;
+
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line of text.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The crates whose lines follow the level asked for.
+const OWN_CRATES: [&str; 7] =
+    ["shared", "create_workspace", "register", "admin_revoke", "admin_mint_token", "get_workspace", "local"];
+
+/// Lambda's two settings, by default text and INFO.
+pub fn settings(env: &Env<'_>) -> (LogFormat, LevelFilter) {
+    let format = match env.get("AWS_LAMBDA_LOG_FORMAT") {
+        Some(format) if format.eq_ignore_ascii_case("json") => LogFormat::Json,
+        _ => LogFormat::Text,
+    };
+    let level = match env.get("AWS_LAMBDA_LOG_LEVEL").map(|level| level.to_ascii_lowercase()).as_deref() {
+        Some("trace") => LevelFilter::TRACE,
+        Some("debug") => LevelFilter::DEBUG,
+        Some("warn") => LevelFilter::WARN,
+        Some("error" | "fatal") => LevelFilter::ERROR,
+        _ => LevelFilter::INFO,
+    };
+    (format, level)
+}
+
+/// What writes the log lines to `writer`.
+pub fn subscriber<W>(format: LogFormat, level: LevelFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let below = level.min(LevelFilter::from_level(Level::INFO));
+    let targets = OWN_CRATES
+        .into_iter()
+        .fold(Targets::new().with_default(below), |targets, name| targets.with_target(name, level));
+    let lines = fmt::layer().with_writer(writer).with_ansi(false);
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => {
+            lines.json().flatten_event(true).with_span_list(false).with_current_span(true).boxed()
+        }
+    };
+    Registry::default().with(lines.with_filter(targets))
+}
+
+/// Writes log lines to standard output, where Lambda collects them. Does nothing when the process has a subscriber
+/// already.
+pub fn start(env: &Env<'_>) {
+    let (format, level) = settings(env);
+    let _already_there = tracing::subscriber::set_global_default(subscriber(format, level, std::io::stdout));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn logged(format: LogFormat, level: LevelFilter) -> String {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(subscriber(format, level, move || writer.clone()), || {
+            let span = tracing::info_span!(target: "shared", "invocation", request_id = "r-1");
+            let _entered = span.enter();
+            tracing::debug!(target: "shared", "ours");
+            tracing::info!(target: "shared", status = 200, "answered");
+            tracing::trace!(target: "lambda_runtime::layers", "raw JSON event");
+            tracing::debug!(target: "aws_smithy_runtime", "response");
+        });
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn g8_no_level_makes_the_runtime_or_the_sdk_log_events_or_items() {
+        let text = logged(LogFormat::Text, LevelFilter::TRACE);
+        assert!(text.contains("ours") && text.contains("answered"), "{text}");
+        assert!(!text.contains("raw JSON event") && !text.contains("aws_smithy"), "{text}");
+    }
+
+    #[test]
+    fn json_lines_carry_the_request_id() {
+        let text = logged(LogFormat::Json, LevelFilter::INFO);
+        let line: serde_json::Value = serde_json::from_str(text.trim_end()).expect(&text);
+        assert_eq!(line["message"], "answered");
+        assert_eq!(line["level"], "INFO");
+        assert_eq!(line["status"], 200);
+        assert_eq!(line["span"]["request_id"], "r-1");
+        assert!(line["timestamp"].is_string());
+    }
+
+    #[test]
+    fn lambda_s_settings_are_honoured() {
+        let of = |format: &'static str, level: &'static str| {
+            settings(&Env::from_fn(move |name| {
+                Some(if name == "AWS_LAMBDA_LOG_FORMAT" { format } else { level }.to_owned())
+            }))
+        };
+        assert_eq!(of("JSON", "DEBUG"), (LogFormat::Json, LevelFilter::DEBUG));
+        assert_eq!(of("Text", "FATAL"), (LogFormat::Text, LevelFilter::ERROR));
+        assert_eq!(of("", ""), (LogFormat::Text, LevelFilter::INFO));
+    }
+}

@@ -1,0 +1,77 @@
+//! How a function starts: configuration, log, client, then one event after the other. One wiring serves all of them.
+
+use std::future::Future;
+use std::process::ExitCode;
+
+use aws_sdk_dynamodb::Client;
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
+use serde_json::value::RawValue;
+use tracing::Instrument;
+
+use crate::config::{ConfigError, Env};
+use crate::event::{Answer, Event};
+use crate::random::Random;
+use crate::{client, logging};
+
+/// What a function works with besides its configuration.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    /// The client of the table's engine.
+    pub dynamodb: Client,
+    /// Where tokens and ids come from.
+    pub random: Random,
+}
+
+/// One of the registry's functions.
+pub trait Function: Sized + Send + Sync + 'static {
+    /// Sets the function up from its environment variables.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the variable that is missing or wrong: the function must not start.
+    fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError>;
+
+    /// Answers one event.
+    fn answer(&self, event: Event) -> impl Future<Output = Answer> + Send;
+}
+
+/// Answers one invocation: bytes in, bytes out, as on Lambda.
+///
+/// # Errors
+/// A function error, for direct invocations and for events that are neither HTTP nor direct.
+pub async fn invoke(function: &impl Function, event: LambdaEvent<Box<RawValue>>) -> Answer {
+    let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+    async {
+        match Event::parse(event) {
+            Ok(event) => function.answer(event).await,
+            Err(error) => {
+                tracing::info!(code = error.http().code, "refused an event of neither shape");
+                Err(Diagnostic::from(error))
+            }
+        }
+    }
+    .instrument(span)
+    .await
+}
+
+/// Runs the function on Lambda until its environment is shut down. Exits with failure, after one log line, before it
+/// asks for an invocation, when the configuration is not valid.
+pub async fn run<F: Function>() -> ExitCode {
+    let env = Env::of_the_process();
+    logging::start(&env);
+    let resources = Resources { dynamodb: client::from_environment().await, random: Random::OS };
+    let function = match F::new(&env, resources) {
+        Ok(function) => function,
+        Err(error) => {
+            tracing::error!("configuration: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let function = &function;
+    match Runtime::new(service_fn(move |event| invoke(function, event))).run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("the Lambda runtime API failed: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

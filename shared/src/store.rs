@@ -1,0 +1,161 @@
+//! Requests to DynamoDB, and what their answers mean. A failed condition is an answer; anything else that is not a
+//! success is [`StoreError`], never a "no".
+
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+
+use crate::id::WorkspaceId;
+use crate::schema::{self, Item, MalformedItem, Update};
+use crate::workspace::{Epoch, Workspace};
+
+/// The registry's table.
+#[derive(Clone, Debug)]
+pub struct Store {
+    client: Client,
+    table: String,
+}
+
+/// What became of a create.
+#[derive(Debug)]
+pub enum Created {
+    /// It was written.
+    Written,
+    /// The id is taken: the workspace that was found, which a retried request may have written itself.
+    Taken(Box<Workspace>),
+}
+
+/// What became of a write with a condition.
+#[derive(Debug)]
+pub enum Updated {
+    /// It was written: the workspace's epoch afterwards.
+    Written(Epoch),
+    /// Its condition did not hold: the workspace that was found, `None` when there is none. A request that the SDK
+    /// retried after a lost reply may have met its own write here.
+    ConditionFailed(Option<Box<Workspace>>),
+}
+
+/// The store could not say. Its `Display` is for the log and holds no item, no key and no text of the store's.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No answer, an answer that could not be read, or an error answer, after the SDK's own retries.
+    #[error("DynamoDB {operation} failed: {cause}")]
+    Unavailable {
+        /// The API operation.
+        operation: &'static str,
+        /// The error's code, or the kind of failure.
+        cause: String,
+    },
+    /// The item is not what the schema says.
+    #[error(transparent)]
+    Malformed(#[from] MalformedItem),
+}
+
+impl Store {
+    /// The table of this name.
+    pub fn new(client: Client, table: String) -> Self {
+        Self { client, table }
+    }
+
+    /// One strongly consistent read.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there was no answer that could be used.
+    pub async fn get(&self, id: &WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        let answer = self
+            .client
+            .get_item()
+            .table_name(&self.table)
+            .set_key(Some(schema::key(id)))
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| unavailable("GetItem", &error))?;
+        Ok(answer.item.as_ref().map(schema::from_item).transpose()?)
+    }
+
+    /// Writes a new workspace, on the condition that its id is not taken.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there was no answer that could be used: it may or may not have been written.
+    pub async fn create(&self, workspace: &Workspace) -> Result<Created, StoreError> {
+        let result = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .set_item(Some(schema::to_item(workspace)))
+            .condition_expression(schema::NOT_THERE)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(_) => return Ok(Created::Written),
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(failed)) => match found(failed.item())? {
+                Some(workspace) => Ok(Created::Taken(workspace)),
+                None => Err(no_item("PutItem")),
+            },
+            _ => Err(unavailable("PutItem", &error)),
+        }
+    }
+
+    /// Makes one conditional write.
+    ///
+    /// # Errors
+    /// [`StoreError`] when there was no answer that could be used: it may or may not have been written.
+    pub async fn update(&self, id: &WorkspaceId, update: &Update) -> Result<Updated, StoreError> {
+        let result = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(schema::key(id)))
+            .update_expression(update.expression())
+            .condition_expression(update.condition())
+            .set_expression_attribute_names(Some(update.names().clone()))
+            .set_expression_attribute_values(Some(update.values().clone()))
+            .return_values(ReturnValue::AllNew)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+            .send()
+            .await;
+        let error = match result {
+            Ok(answer) => {
+                let item = answer.attributes().ok_or_else(|| no_item("UpdateItem"))?;
+                return Ok(Updated::Written(schema::epoch_of(item)?));
+            }
+            Err(error) => error,
+        };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                Ok(Updated::ConditionFailed(found(failed.item())?))
+            }
+            _ => Err(unavailable("UpdateItem", &error)),
+        }
+    }
+}
+
+fn found(item: Option<&Item>) -> Result<Option<Box<Workspace>>, MalformedItem> {
+    item.filter(|item| !item.is_empty()).map(|item| schema::from_item(item).map(Box::new)).transpose()
+}
+
+fn no_item(operation: &'static str) -> StoreError {
+    StoreError::Unavailable { operation, cause: "the answer holds no item".to_owned() }
+}
+
+/// Only the code or the kind of a failure: an SDK error's own text may hold the response, and so an item.
+fn unavailable<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E>) -> StoreError {
+    let cause = match error {
+        SdkError::ServiceError(service) => {
+            service.err().code().unwrap_or("an error without a code").to_owned()
+        }
+        SdkError::TimeoutError(_) => "no answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => "no connection, or it broke".to_owned(),
+        SdkError::ResponseError(_) => "the answer could not be read".to_owned(),
+        SdkError::ConstructionFailure(_) => "the request could not be made".to_owned(),
+        _ => "a failure of an unknown kind".to_owned(),
+    };
+    StoreError::Unavailable { operation, cause }
+}

@@ -1,0 +1,280 @@
+//! Bearer tokens (RFC 6750): made once, shown once, stored as a hash.
+//!
+//! A token that the registry makes is `wsr_` + 8 base62 characters (the public id) + `_` + 43 base62 characters
+//! (256 random bits) + 6 base62 characters (the CRC-32 of all before). The checksum lets a mistyped or cut token
+//! be refused without asking the store, and lets secret scanners find a leaked one. `wsr_` and the public id
+//! together are the *prefix*, the only part that is ever stored, shown again or logged.
+
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+
+use crate::random::{Random, RandomUnavailable};
+
+const MARK: &str = "wsr_";
+const PUBLIC_ID_LENGTH: usize = 8;
+const SECRET_LENGTH: usize = 43;
+const CHECKSUM_LENGTH: usize = 6;
+const PREFIX_LENGTH: usize = MARK.len() + PUBLIC_ID_LENGTH;
+const TOKEN_LENGTH: usize = PREFIX_LENGTH + 1 + SECRET_LENGTH + CHECKSUM_LENGTH;
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A token that the registry has just made. It has no `Debug`, `Display`, `Clone` or `Serialize`: the only way to
+/// its text is [`Self::reveal`], which uses it up.
+pub struct NewToken {
+    text: SecretString,
+    prefix: String,
+    hash: TokenHash,
+}
+
+impl NewToken {
+    /// A token of 256 random bits.
+    ///
+    /// # Errors
+    /// [`RandomUnavailable`] when the random source fails: no token is made of anything less.
+    pub fn generate(random: Random) -> Result<Self, RandomUnavailable> {
+        let mut public_id = [0; 6];
+        let mut secret = [0; 32];
+        random.fill(&mut public_id)?;
+        random.fill(&mut secret)?;
+        Ok(Self::from_bytes(public_id, secret))
+    }
+
+    fn from_bytes(public_id: [u8; 6], secret: [u8; 32]) -> Self {
+        let prefix = format!("{MARK}{}", base62(&public_id, PUBLIC_ID_LENGTH));
+        let mut text = format!("{prefix}_{}", base62(&secret, SECRET_LENGTH));
+        text.push_str(&checksum(&text));
+        Self { hash: TokenHash::of(&text), text: text.into(), prefix }
+    }
+
+    /// `wsr_` and the public id: may be stored, shown and logged.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// What is stored in the token's place.
+    pub fn hash(&self) -> &TokenHash {
+        &self.hash
+    }
+
+    /// The token's text, for the one response that shows it.
+    pub fn reveal(self) -> String {
+        self.text.expose_secret().to_owned()
+    }
+}
+
+/// A bearer credential that a caller presented. It has no `Debug`, `Display`, `Clone` or `Serialize`; all that can
+/// be had of it is its hash.
+pub struct Bearer(SecretString);
+
+impl Bearer {
+    /// Checks a presented credential as far as that goes without the store.
+    ///
+    /// # Errors
+    /// [`MalformedBearer`]: no token of any workspace, nor the admin token, can look like this.
+    pub fn parse(text: &str) -> Result<Self, MalformedBearer> {
+        if !(32..=256).contains(&text.len()) {
+            return Err(MalformedBearer::Length);
+        }
+        if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(MalformedBearer::Alphabet);
+        }
+        if text.starts_with(MARK) {
+            check_format(text)?;
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The lower-case hex SHA-256 of the whole credential.
+    pub fn hash(&self) -> TokenHash {
+        TokenHash::of(self.0.expose_secret())
+    }
+
+    /// The raw SHA-256 of the whole credential, for a comparison in constant time.
+    pub fn sha256(&self) -> [u8; 32] {
+        Sha256::digest(self.0.expose_secret()).into()
+    }
+}
+
+/// Why a presented credential is refused without asking the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MalformedBearer {
+    /// Shorter than 32 or longer than 256 characters.
+    #[error("the bearer's length is not 32 to 256")]
+    Length,
+    /// A character that is not visible ASCII.
+    #[error("the bearer has a character that is not visible ASCII")]
+    Alphabet,
+    /// Starts with `wsr_` and does not follow the format.
+    #[error("the bearer starts with `wsr_` and does not follow the token format")]
+    Format,
+    /// Starts with `wsr_` and its checksum does not match: mistyped, cut or made up.
+    #[error("the bearer's checksum does not match")]
+    Checksum,
+}
+
+fn check_format(text: &str) -> Result<(), MalformedBearer> {
+    let rest = text.strip_prefix(MARK).ok_or(MalformedBearer::Format)?;
+    let (public_id, secret) = rest.split_at_checked(PUBLIC_ID_LENGTH).ok_or(MalformedBearer::Format)?;
+    let secret = secret.strip_prefix('_').ok_or(MalformedBearer::Format)?;
+    let is_base62 = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if text.len() != TOKEN_LENGTH || !is_base62(public_id) || !is_base62(secret) {
+        return Err(MalformedBearer::Format);
+    }
+    let (checked, found) =
+        text.split_at_checked(TOKEN_LENGTH - CHECKSUM_LENGTH).ok_or(MalformedBearer::Format)?;
+    // Compared as text: six base62 digits can also spell numbers that no CRC-32 has.
+    if checksum(checked) == found { Ok(()) } else { Err(MalformedBearer::Checksum) }
+}
+
+/// The lower-case hex SHA-256 of a token, the only form in which the registry keeps one. 256 random bits need no
+/// salt and no slow hash. It authenticates nobody, and still has no `Display` or `Serialize`, and a `Debug` that
+/// shows only the type's name: it is not to be logged or answered.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TokenHash(String);
+
+impl TokenHash {
+    /// What a caller is told when a hash does not fit.
+    pub const GRAMMAR: &str = "a SHA-256 as 64 lower-case hex digits";
+
+    /// The hash of a token's text.
+    pub fn of(token: &str) -> Self {
+        Self(hex(&Sha256::digest(token)))
+    }
+
+    /// A hash that a caller chose or the store holds; `None` when it is not 64 lower-case hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let fits = text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The hash as it is stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("TokenHash")
+    }
+}
+
+/// Lower-case hexadecimal digits, two a byte.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn checksum(text: &str) -> String {
+    base62(&crc32fast::hash(text.as_bytes()).to_be_bytes(), CHECKSUM_LENGTH)
+}
+
+/// The last `width` base62 digits of a big-endian number, padded with zeros.
+fn base62(number: &[u8], width: usize) -> String {
+    let mut number = number.to_vec();
+    let mut digits = Vec::with_capacity(width);
+    for _ in 0..width {
+        let mut remainder = 0_u16;
+        for byte in &mut number {
+            let dividend = (remainder << 8) | u16::from(*byte);
+            // A remainder below 62 makes a quotient below 256.
+            *byte = u8::try_from(dividend / 62).unwrap_or_default();
+            remainder = dividend % 62;
+        }
+        digits.push(BASE62.get(usize::from(remainder)).copied().unwrap_or_default());
+    }
+    digits.iter().rev().copied().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Computed independently of this crate, with Python's `zlib.crc32` and integers of any size.
+    const PINNED: &str = "wsr_002KCVG7_003aUlTJC7tjlCTQj2uNU3MFagCXG9LRKRcwGkBIDlf0MVCBj";
+
+    fn pinned() -> NewToken {
+        let mut secret = [0; 32];
+        for (position, byte) in secret.iter_mut().enumerate() {
+            *byte = u8::try_from(position).unwrap();
+        }
+        NewToken::from_bytes([0, 0, 0x7f, 1, 2, 3], secret)
+    }
+
+    #[test]
+    fn the_format_is_pinned() {
+        let token = pinned();
+        assert_eq!(token.prefix(), PINNED.split_at(12).0);
+        let hash = token.hash().clone();
+        let text = token.reveal();
+        assert_eq!(text, PINNED);
+        assert!(Bearer::parse(&text).unwrap().hash() == hash);
+    }
+
+    #[test]
+    fn every_generated_token_parses_and_is_new() {
+        let mut seen = std::collections::HashSet::new();
+        for _ in 0..1_000 {
+            let token = NewToken::generate(Random::OS).unwrap();
+            let hash = token.hash().clone();
+            let text = token.reveal();
+            assert_eq!(text.len(), 62);
+            assert!(Bearer::parse(&text).unwrap().hash() == hash);
+            assert!(seen.insert(text));
+        }
+    }
+
+    #[test]
+    fn the_extremes_of_the_secret_fit_the_width() {
+        for bytes in [[0; 32], [0xff; 32]] {
+            assert!(Bearer::parse(&NewToken::from_bytes([0xff; 6], bytes).reveal()).is_ok());
+        }
+    }
+
+    #[test]
+    fn any_changed_character_is_refused() {
+        for position in MARK.len()..PINNED.len() {
+            for replacement in (0x21..0x7f).map(char::from) {
+                let mut changed: Vec<char> = PINNED.chars().collect();
+                if changed[position] == replacement {
+                    continue;
+                }
+                changed[position] = replacement;
+                let changed: String = changed.into_iter().collect();
+                assert!(Bearer::parse(&changed).is_err(), "{changed}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_bearer_has_its_name() {
+        let refused = |text: &str| Bearer::parse(text).err();
+        assert_eq!(refused(""), Some(MalformedBearer::Length));
+        assert_eq!(refused(&"a".repeat(31)), Some(MalformedBearer::Length));
+        assert_eq!(refused(&"a".repeat(32)), None);
+        assert_eq!(refused(&"a".repeat(256)), None);
+        assert_eq!(refused(&"a".repeat(257)), Some(MalformedBearer::Length));
+        assert_eq!(refused(&format!("{} ", "a".repeat(40))), Some(MalformedBearer::Alphabet));
+        assert_eq!(refused(&"é".repeat(20)), Some(MalformedBearer::Alphabet));
+        assert_eq!(refused(PINNED.split_at(61).0), Some(MalformedBearer::Format));
+        assert_eq!(refused(&format!("{PINNED}0")), Some(MalformedBearer::Format));
+        assert_eq!(refused(&PINNED.replace("7_0", "700")), Some(MalformedBearer::Format));
+        assert_eq!(refused(&PINNED.replace("CBj", "CBk")), Some(MalformedBearer::Checksum));
+    }
+
+    #[test]
+    fn no_token_is_made_without_randomness() {
+        assert!(NewToken::generate(Random::UNAVAILABLE).is_err());
+    }
+
+    #[test]
+    fn a_hash_is_64_lower_case_hex_digits() {
+        let hash = TokenHash::of("abc");
+        // FIPS 180-4's example.
+        assert_eq!(hash.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert!(TokenHash::parse(hash.as_str()) == Some(hash.clone()));
+        assert_eq!(format!("{hash:?}"), "TokenHash");
+        for text in ["", "sealed", hash.as_str().split_at(1).1, &hash.as_str().to_uppercase()] {
+            assert!(TokenHash::parse(text).is_none(), "{text}");
+        }
+    }
+}
