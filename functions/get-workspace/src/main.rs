@@ -1,0 +1,10 @@
+//! The `get-workspace` function's executable.
+
+use std::process::ExitCode;
+
+use shared::runtime;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    runtime::run::<get_workspace::GetWorkspace>().await
+}
