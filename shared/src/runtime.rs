@@ -11,6 +11,7 @@ use tracing::Instrument;
 use crate::config::{ConfigError, Env};
 use crate::event::{Answer, Event};
 use crate::random::Random;
+use crate::store::{Store, WarmUp};
 use crate::{client, logging};
 
 /// What a function works with besides its configuration.
@@ -24,6 +25,9 @@ pub struct Resources {
 
 /// One of the registry's functions.
 pub trait Function: Sized + Send + Sync + 'static {
+    /// The request that opens the connection to the store during init.
+    const WARM_UP: WarmUp = WarmUp::Read;
+
     /// Sets the function up from its environment variables.
     ///
     /// # Errors
@@ -42,7 +46,8 @@ pub async fn invoke(function: &impl Function, event: LambdaEvent<Box<RawValue>>)
     let span = tracing::info_span!("invocation", request_id = event.context.request_id);
     async {
         match Event::parse(event) {
-            Ok(event) => function.answer(event).await,
+            // On the heap: the SDK's futures are large, and nested ones exceed the compiler's depth limit.
+            Ok(event) => Box::pin(function.answer(event)).await,
             Err(error) => {
                 tracing::info!(code = error.http().code, "refused an event of neither shape");
                 Err(Diagnostic::from(error))
@@ -59,13 +64,14 @@ pub async fn run<F: Function>() -> ExitCode {
     let env = Env::of_the_process();
     logging::start(&env);
     let resources = Resources { dynamodb: client::from_environment().await, random: Random::OS };
-    let function = match F::new(&env, resources) {
+    let function = match F::new(&env, resources.clone()) {
         Ok(function) => function,
         Err(error) => {
             tracing::error!("configuration: {error}");
             return ExitCode::FAILURE;
         }
     };
+    warm_up::<F>(&env, resources.dynamodb).await;
     let function = &function;
     match Runtime::new(service_fn(move |event| invoke(function, event))).run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,5 +79,17 @@ pub async fn run<F: Function>() -> ExitCode {
             tracing::error!("the Lambda runtime API failed: {error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Makes the connection to the store while the init phase's full CPU is there and no caller waits. When that fails or
+/// takes too long the function starts all the same: the first call then makes the connection, or says what is wrong.
+async fn warm_up<F: Function>(env: &Env<'_>, dynamodb: Client) {
+    let Ok(table) = env.table_name() else { return };
+    let store = Store::new(dynamodb, table);
+    match tokio::time::timeout(client::WARM_UP_TIMEOUT, store.warm_up(F::WARM_UP)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!("no connection to the store during init: {error}"),
+        Err(_) => tracing::warn!("no connection to the store during init: no answer in time"),
     }
 }

@@ -5,11 +5,27 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{ReturnValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
 
 use crate::id::WorkspaceId;
+use crate::schema::attribute::WORKSPACE_ID;
 use crate::schema::{self, Item, MalformedItem, Update};
 use crate::workspace::{Epoch, Workspace};
+
+/// No workspace's key: an id starts with a letter or a digit.
+const NO_WORKSPACE: &str = "-";
+/// A condition that no item meets, there or not.
+const NEVER: &str = "attribute_exists(workspace_id) AND attribute_not_exists(workspace_id)";
+
+/// The request with which a function opens its connection to the store before its first call comes. It is one that
+/// the function's own policy allows, and it finds and changes nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WarmUp {
+    /// For a function that may read: a read of a key that no workspace has. It costs half a read unit.
+    Read,
+    /// For a function that may only create: a write on a condition that contradicts itself. It costs one write unit.
+    Create,
+}
 
 /// The registry's table.
 #[derive(Clone, Debug)]
@@ -57,6 +73,33 @@ impl Store {
     /// The table of this name.
     pub fn new(client: Client, table: String) -> Self {
         Self { client, table }
+    }
+
+    /// Resolves the credentials, opens a connection and leaves it in the client's pool.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store did not answer as it should.
+    pub async fn warm_up(&self, request: WarmUp) -> Result<(), StoreError> {
+        let no_workspace = AttributeValue::S(NO_WORKSPACE.to_owned());
+        match request {
+            WarmUp::Read => {
+                let read = self.client.get_item().table_name(&self.table).key(WORKSPACE_ID, no_workspace);
+                read.send().await.map(drop).map_err(|error| unavailable("GetItem", &error))
+            }
+            WarmUp::Create => {
+                let write = self.client.put_item().table_name(&self.table).item(WORKSPACE_ID, no_workspace);
+                match write.condition_expression(NEVER).send().await {
+                    Err(error)
+                        if !error
+                            .as_service_error()
+                            .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
+                    {
+                        Err(unavailable("PutItem", &error))
+                    }
+                    _ => Ok(()),
+                }
+            }
+        }
     }
 
     /// One strongly consistent read.

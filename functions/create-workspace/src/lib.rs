@@ -11,7 +11,7 @@ use shared::fields::Fields;
 use shared::id::WorkspaceId;
 use shared::random::Random;
 use shared::runtime::{Function, Resources};
-use shared::store::{Created, Store};
+use shared::store::{Created, Store, WarmUp};
 use shared::time::Now;
 use shared::token::{NewToken, TokenHash};
 use shared::workspace::{ApiToken, Compute, Epoch, Owner, OwnerHash, Profile, Status, Workspace};
@@ -94,6 +94,9 @@ struct Connection {
 }
 
 impl Function for CreateWorkspace {
+    /// It may do nothing else.
+    const WARM_UP: WarmUp = WarmUp::Create;
+
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         Ok(Self {
             store: Store::new(resources.dynamodb, env.table_name()?),
