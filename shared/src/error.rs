@@ -106,11 +106,10 @@ impl Error {
 
     /// The same error, as a machine that retries by itself is to see it.
     pub fn for_an_agent(self) -> Self {
-        match self {
-            Self::StoreUnavailable { cause, .. } => {
-                Self::StoreUnavailable { cause, retry: Retry::ByTheAgent }
-            }
-            other => other,
+        if let Self::StoreUnavailable { cause, .. } = self {
+            Self::StoreUnavailable { cause, retry: Retry::ByTheAgent }
+        } else {
+            self
         }
     }
 
@@ -212,6 +211,10 @@ impl From<Refusal> for Error {
             Refusal::HashInUse => Self::invalid(
                 "auth_token_sha256",
                 "`auth_token_sha256` has or had a role in this workspace already: make a new token and send its hash.",
+            ),
+            Refusal::SuccessorInUse => Self::invalid(
+                "successor_token_sha256",
+                "`successor_token_sha256` has or had a role in this workspace already: make a new token and send its hash.",
             ),
             Refusal::TokenLimitReached => Self::TokenLimitReached,
             Refusal::EpochChanged => Self::EpochChanged,

@@ -152,6 +152,11 @@ impl HttpRequest {
         &self.request_id
     }
 
+    /// Whether the method is DELETE.
+    pub fn is_delete(&self) -> bool {
+        self.request.method() == http::Method::DELETE
+    }
+
     /// The bearer that was presented (RFC 6750, section 2.1), `None` without an `Authorization` header.
     ///
     /// # Errors

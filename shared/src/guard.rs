@@ -62,6 +62,8 @@ pub enum Refusal {
     InvalidChosenToken,
     /// An administrator's caller-chosen hash has or had a role.
     HashInUse,
+    /// The hash of the successor to be named has or had a role.
+    SuccessorInUse,
     /// There are as many API tokens as one workspace may have.
     TokenLimitReached,
     /// The workspace is not at the epoch that the caller expected.
@@ -159,15 +161,6 @@ impl RevokeScope {
         }
     }
 
-    /// The kind of operation that the workspace remembers.
-    pub fn operation_kind(self) -> &'static str {
-        match self {
-            Self::All => "revoke:all",
-            Self::Owner => "revoke:owner",
-            Self::Api => "revoke:api",
-        }
-    }
-
     /// Whether the owner and a hand-over end.
     pub fn ends_owner(self) -> bool {
         match self {
@@ -185,15 +178,35 @@ impl RevokeScope {
     }
 }
 
+/// An administrator's operation that can be repeated: what all of them have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Operation<'a> {
+    /// Names the operation, so that repeating it has one effect.
+    pub id: &'a OperationId,
+    /// The epoch that the caller believes the workspace is at.
+    pub expected_epoch: Option<Epoch>,
+}
+
 /// A revoke as it is decided on.
 #[derive(Clone, Copy, Debug)]
 pub struct RevokeRequest<'a> {
     /// Which tokens end.
     pub scope: RevokeScope,
-    /// Names the operation, so that repeating it has one effect.
-    pub operation_id: &'a OperationId,
-    /// The epoch that the caller believes the workspace is at.
-    pub expected_epoch: Option<Epoch>,
+    /// The token for which alone the claim is then reserved; only with [`RevokeScope::All`].
+    pub successor: Option<&'a TokenHash>,
+    /// Its name and fence.
+    pub operation: Operation<'a>,
+}
+
+impl RevokeRequest<'_> {
+    /// What the workspace remembers besides the operation's name: all that another one of that name could differ in.
+    pub fn kind(&self) -> String {
+        let scope = self.scope.as_str();
+        match self.successor {
+            None => format!("revoke:{scope}"),
+            Some(successor) => format!("revoke:{scope}:{}", successor.as_str()),
+        }
+    }
 }
 
 /// What becomes of a revoke.
@@ -215,27 +228,143 @@ pub enum RevokeDecision {
 }
 
 /// Whether an administrator's revoke is made, was made, or is refused.
-pub fn revoke(item: Option<&Workspace>, request: &RevokeRequest<'_>) -> RevokeDecision {
+pub fn revoke(item: Option<&Workspace>, request: &RevokeRequest<'_>, now: Now) -> RevokeDecision {
     let Some(workspace) = item else { return RevokeDecision::Refused(Refusal::Unknown) };
     if workspace.status == Status::Removed {
         return RevokeDecision::Refused(Refusal::Removed);
     }
-    if let Some(last) = remembered(workspace, request.operation_id) {
-        return if last.kind == request.scope.operation_kind() {
+    if let Some(last) = remembered(workspace, request.operation.id) {
+        return if last.kind == request.kind() {
             RevokeDecision::AlreadyDone { epoch: last.epoch }
         } else {
             RevokeDecision::Refused(Refusal::OperationIdReused)
         };
     }
-    if request.expected_epoch.is_some_and(|expected| expected != workspace.epoch) {
+    if is_elsewhere(workspace, &request.operation) {
         return RevokeDecision::Refused(Refusal::EpochChanged);
+    }
+    if request.successor.is_some_and(|named| has_another_role(workspace, named, now)) {
+        return RevokeDecision::Refused(Refusal::SuccessorInUse);
     }
     RevokeDecision::Revoke { ended: live_tokens(workspace, request.scope) }
 }
 
+/// What becomes of a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HandOverDecision {
+    /// Name the successor. The owner keeps its token until the successor registers.
+    HandOver,
+    /// It was named before, and its hand-over stands: nothing is written.
+    Pending {
+        /// The epoch that the flip proof counts from.
+        epoch: Epoch,
+        /// The second since the Unix epoch at which it expires.
+        expires: i64,
+    },
+    /// This very operation was made, and has expired without a take-over: nothing is written.
+    Expired {
+        /// The epoch that it made.
+        epoch: Epoch,
+        /// The second since the Unix epoch at which it expired; `None` when a claim has removed it since.
+        expires: Option<i64>,
+    },
+    /// It owns the workspace already: nothing is written.
+    HandedOver {
+        /// The epoch that the flip proof counts from.
+        epoch: Epoch,
+    },
+    /// Refused: nothing is written.
+    Refused(Refusal),
+}
+
+/// Whether an administrator may name the successor.
+pub fn hand_over(
+    item: Option<&Workspace>,
+    successor: &TokenHash,
+    operation: &Operation<'_>,
+    now: Now,
+) -> HandOverDecision {
+    let Some(workspace) = item else { return HandOverDecision::Refused(Refusal::Unknown) };
+    if workspace.status == Status::Removed {
+        return HandOverDecision::Refused(Refusal::Removed);
+    }
+    let last = remembered(workspace, operation.id);
+    if last.is_some_and(|last| last.kind != hand_over_kind(successor)) {
+        return HandOverDecision::Refused(Refusal::OperationIdReused);
+    }
+    let made = last.map(|last| last.epoch);
+    if let Some(owner) = workspace.owner.as_ref().filter(|_| workspace.is_owner(successor)) {
+        // The proof asks for an owner that is newer than this epoch.
+        return HandOverDecision::HandedOver { epoch: made.unwrap_or(owner.epoch.previous()) };
+    }
+    let named = workspace.successor.as_ref().filter(|named| named.hash == *successor);
+    match (named, made) {
+        (Some(named), _) if named.is_pending(now) => {
+            HandOverDecision::Pending { epoch: made.unwrap_or(workspace.epoch), expires: named.expires }
+        }
+        (_, Some(epoch)) => HandOverDecision::Expired { epoch, expires: named.map(|named| named.expires) },
+        _ if is_elsewhere(workspace, operation) => HandOverDecision::Refused(Refusal::EpochChanged),
+        _ if workspace.has_role(successor, now) => HandOverDecision::Refused(Refusal::SuccessorInUse),
+        _ => HandOverDecision::HandOver,
+    }
+}
+
+/// What becomes of the cancelling of a hand-over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CancelDecision {
+    /// End the hand-over. Also an expired one: a take-over that was decided in time may still be on its way.
+    Cancel,
+    /// The operation is the one remembered: nothing is written.
+    AlreadyDone {
+        /// The epoch that it made.
+        epoch: Epoch,
+    },
+    /// There is no hand-over, and so none that could still land: nothing is written.
+    NothingPending {
+        /// The workspace's epoch.
+        epoch: Epoch,
+    },
+    /// Refused: nothing is written.
+    Refused(Refusal),
+}
+
+/// Whether an administrator's cancelling of a hand-over is made, was made, or is refused.
+pub fn cancel_hand_over(item: Option<&Workspace>, operation: &Operation<'_>) -> CancelDecision {
+    let Some(workspace) = item else { return CancelDecision::Refused(Refusal::Unknown) };
+    if workspace.status == Status::Removed {
+        return CancelDecision::Refused(Refusal::Removed);
+    }
+    match remembered(workspace, operation.id) {
+        Some(last) if last.kind == CANCEL => CancelDecision::AlreadyDone { epoch: last.epoch },
+        Some(_) => CancelDecision::Refused(Refusal::OperationIdReused),
+        None if is_elsewhere(workspace, operation) => CancelDecision::Refused(Refusal::EpochChanged),
+        None if workspace.successor.is_none() => CancelDecision::NothingPending { epoch: workspace.epoch },
+        None => CancelDecision::Cancel,
+    }
+}
+
+/// What the workspace remembers of a hand-over besides its name.
+pub fn hand_over_kind(successor: &TokenHash) -> String {
+    format!("hand_over:{}", successor.as_str())
+}
+
+/// What the workspace remembers of a hand-over's cancelling besides its name.
+pub const CANCEL: &str = "cancel_hand_over";
+
 /// The operation of this id, when it is the one that the workspace remembers.
 pub fn remembered<'a>(workspace: &'a Workspace, id: &OperationId) -> Option<&'a LastOperation> {
     workspace.last_operation.as_ref().filter(|last| last.id == id.as_str())
+}
+
+/// Whether the caller expected another epoch.
+fn is_elsewhere(workspace: &Workspace, operation: &Operation<'_>) -> bool {
+    operation.expected_epoch.is_some_and(|expected| expected != workspace.epoch)
+}
+
+/// Whether this hash has a role besides that of the successor which is pending.
+fn has_another_role(workspace: &Workspace, hash: &TokenHash, now: Now) -> bool {
+    let is_pending = workspace.pending_successor(now).is_some_and(|named| named.hash == *hash);
+    !is_pending && workspace.has_role(hash, now)
 }
 
 fn live_tokens(workspace: &Workspace, scope: RevokeScope) -> usize {
@@ -246,207 +375,4 @@ fn live_tokens(workspace: &Workspace, scope: RevokeScope) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::WorkspaceId;
-    use crate::workspace::{ApiToken, Owner, OwnerHash, Profile, Successor};
-
-    const CARD: &str = r#"{"name":"agent"}"#;
-    const NOW: i64 = 1_000;
-
-    fn hash(of: &str) -> TokenHash {
-        TokenHash::of(of)
-    }
-
-    fn now() -> Now {
-        Now::from_epoch_seconds(NOW).unwrap()
-    }
-
-    fn open() -> Workspace {
-        Workspace {
-            id: WorkspaceId::parse("w").unwrap(),
-            status: Status::Online,
-            profile: Profile {
-                name: "w".to_owned(),
-                role: None,
-                tier: None,
-                runtime: None,
-                parent_id: None,
-                external: false,
-                compute: None,
-            },
-            url: Some("https://a.example".to_owned()),
-            agent_card: Some(CARD.to_owned()),
-            created_at: String::new(),
-            created_op: "r".to_owned(),
-            registered_at: None,
-            registered_by: None,
-            revoked_at: None,
-            epoch: Epoch(7),
-            owner: None,
-            previous_owner: Some(hash("previous")),
-            api_tokens: [(hash("api"), ApiToken { prefix: None, minted_at: String::new() })].into(),
-            successor: None,
-            last_operation: Some(LastOperation {
-                id: "op".to_owned(),
-                kind: "revoke:all".to_owned(),
-                epoch: Epoch(5),
-            }),
-        }
-    }
-
-    fn owned_by(owner: OwnerHash) -> Workspace {
-        let owner = Owner { hash: owner, prefix: None, minted_at: String::new(), epoch: Epoch(7) };
-        Workspace { owner: Some(owner), ..open() }
-    }
-
-    fn owned() -> Workspace {
-        owned_by(OwnerHash::Token(hash("owner")))
-    }
-
-    fn sealed() -> Workspace {
-        owned_by(OwnerHash::Sealed)
-    }
-
-    fn handed_over(workspace: Workspace, expires: i64) -> Workspace {
-        Workspace { successor: Some(Successor { hash: hash("successor"), expires }), ..workspace }
-    }
-
-    fn removed() -> Workspace {
-        Workspace { status: Status::Removed, ..owned() }
-    }
-
-    /// Who presents what: a bearer, or a caller-chosen hash, by the word that it is the hash of.
-    #[derive(Clone, Copy, Debug)]
-    enum By {
-        Nothing,
-        Bearer(&'static str),
-        Chosen(&'static str),
-        BearerAndChosen(&'static str, &'static str),
-    }
-
-    fn registered(item: Option<&Workspace>, by: By, url: &str) -> RegisterDecision {
-        let (bearer, chosen) = match by {
-            By::Nothing => (None, None),
-            By::Bearer(word) => (Some(hash(word)), None),
-            By::Chosen(word) => (None, Some(hash(word))),
-            By::BearerAndChosen(bearer, chosen) => (Some(hash(bearer)), Some(hash(chosen))),
-        };
-        let registration = Registration { url: Some(url), agent_card: CARD };
-        let request = RegisterRequest { bearer: bearer.as_ref(), chosen: chosen.as_ref(), registration };
-        register(item, &request, now())
-    }
-
-    const STORED_URL: &str = "https://a.example";
-    const OTHER_URL: &str = "https://b.example";
-
-    #[test]
-    fn the_register_table() {
-        use Refusal::{InvalidChosenToken, InvalidToken, MissingToken};
-        use RegisterDecision::{AlreadyDone, Claim, Refresh, RefreshByApiToken, Refused, TakeOver};
-        let pending = |workspace| handed_over(workspace, NOW + 1);
-        let expired = |workspace| handed_over(workspace, NOW);
-        let table = [
-            (open(), By::Nothing, Claim),
-            (open(), By::Chosen("new"), Claim),
-            (open(), By::Chosen("api"), Refused(InvalidChosenToken)),
-            (open(), By::Chosen("previous"), Refused(InvalidChosenToken)),
-            (open(), By::Bearer("api"), RefreshByApiToken),
-            (open(), By::Bearer("previous"), Refused(InvalidToken)),
-            (open(), By::Bearer("unknown"), Refused(InvalidToken)),
-            (open(), By::BearerAndChosen("unknown", "new"), Refused(InvalidToken)),
-            (owned(), By::Nothing, Refused(MissingToken)),
-            (owned(), By::Chosen("new"), Refused(MissingToken)),
-            (owned(), By::Bearer("owner"), Refresh),
-            (owned(), By::BearerAndChosen("owner", "new"), Refresh),
-            (owned(), By::Bearer("api"), RefreshByApiToken),
-            (owned(), By::Bearer("previous"), Refused(InvalidToken)),
-            (sealed(), By::Nothing, Refused(MissingToken)),
-            (sealed(), By::Bearer("sealed"), Refused(InvalidToken)),
-            (sealed(), By::Chosen("sealed"), Refused(MissingToken)),
-            (sealed(), By::Bearer("api"), RefreshByApiToken),
-            (pending(open()), By::Nothing, Refused(MissingToken)),
-            (pending(open()), By::Chosen("new"), Refused(MissingToken)),
-            (pending(open()), By::Chosen("successor"), Refused(MissingToken)),
-            (pending(open()), By::Bearer("successor"), TakeOver),
-            (pending(owned()), By::Bearer("successor"), TakeOver),
-            (pending(owned()), By::Bearer("owner"), Refresh),
-            (expired(owned()), By::Bearer("successor"), Refused(InvalidToken)),
-            (expired(open()), By::Nothing, Claim),
-            (expired(open()), By::Chosen("successor"), Claim),
-            (removed(), By::Nothing, Refused(Refusal::Removed)),
-            (removed(), By::Bearer("owner"), Refused(Refusal::Removed)),
-        ];
-        for (workspace, by, expected) in table {
-            assert_eq!(registered(Some(&workspace), by, OTHER_URL), expected, "{by:?} of {workspace:?}");
-        }
-        assert_eq!(registered(None, By::Nothing, OTHER_URL), Refused(Refusal::Unknown));
-        let repeat = AlreadyDone { epoch: Epoch(7) };
-        assert_eq!(registered(Some(&owned()), By::Chosen("owner"), STORED_URL), repeat);
-        assert_eq!(registered(Some(&pending(owned())), By::Chosen("owner"), STORED_URL), repeat);
-    }
-
-    #[test]
-    fn g11_a_hash_alone_changes_nothing() {
-        let other_url = registered(Some(&owned()), By::Chosen("owner"), OTHER_URL);
-        assert_eq!(other_url, RegisterDecision::Refused(Refusal::MissingToken));
-        let other_card = Workspace { agent_card: Some("{}".to_owned()), ..owned() };
-        let other_card = registered(Some(&other_card), By::Chosen("owner"), STORED_URL);
-        assert_eq!(other_card, RegisterDecision::Refused(Refusal::MissingToken));
-        let of_an_api_token = registered(Some(&owned()), By::Chosen("api"), STORED_URL);
-        assert_eq!(of_an_api_token, RegisterDecision::Refused(Refusal::MissingToken));
-    }
-
-    #[test]
-    fn the_mint_table() {
-        use MintDecision::{AlreadyDone, Mint, Refused};
-        let chosen = |workspace: &Workspace, word| mint(Some(workspace), Some(&hash(word)), now());
-        let pending = handed_over(owned(), NOW + 1);
-        assert_eq!(mint(None, None, now()), Refused(Refusal::Unknown));
-        assert_eq!(mint(Some(&removed()), None, now()), Refused(Refusal::Removed));
-        for workspace in [&open(), &owned(), &sealed(), &pending] {
-            assert_eq!(mint(Some(workspace), None, now()), Mint);
-            assert_eq!(chosen(workspace, "new"), Mint);
-            assert_eq!(chosen(workspace, "api"), AlreadyDone);
-            assert_eq!(chosen(workspace, "previous"), Refused(Refusal::HashInUse));
-        }
-        assert_eq!(chosen(&owned(), "owner"), Refused(Refusal::HashInUse));
-        assert_eq!(chosen(&pending, "successor"), Refused(Refusal::HashInUse));
-        assert_eq!(chosen(&handed_over(owned(), NOW), "successor"), Mint);
-    }
-
-    #[test]
-    fn a_workspace_has_at_most_20_api_tokens() {
-        let mut workspace = owned();
-        while workspace.api_tokens.len() < API_TOKEN_LIMIT {
-            assert_eq!(mint(Some(&workspace), None, now()), MintDecision::Mint);
-            let word = workspace.api_tokens.len().to_string();
-            workspace.api_tokens.insert(hash(&word), ApiToken { prefix: None, minted_at: String::new() });
-        }
-        let full = MintDecision::Refused(Refusal::TokenLimitReached);
-        assert_eq!(mint(Some(&workspace), None, now()), full);
-        assert_eq!(mint(Some(&workspace), Some(&hash("new")), now()), full);
-        assert_eq!(mint(Some(&workspace), Some(&hash("api")), now()), MintDecision::AlreadyDone);
-    }
-
-    #[test]
-    fn the_revoke_table() {
-        use RevokeDecision::{AlreadyDone, Refused, Revoke};
-        let decide = |item: Option<&Workspace>, scope, id: &str, expected_epoch| {
-            let operation_id = &OperationId::parse(id).unwrap();
-            revoke(item, &RevokeRequest { scope, operation_id, expected_epoch })
-        };
-        let (all, owner, api) = (RevokeScope::All, RevokeScope::Owner, RevokeScope::Api);
-        assert_eq!(decide(None, all, "new", Some(Epoch(1))), Refused(Refusal::Unknown));
-        assert_eq!(decide(Some(&removed()), all, "op", None), Refused(Refusal::Removed));
-        assert_eq!(decide(Some(&owned()), all, "op", Some(Epoch(1))), AlreadyDone { epoch: Epoch(5) });
-        assert_eq!(decide(Some(&owned()), api, "op", None), Refused(Refusal::OperationIdReused));
-        assert_eq!(decide(Some(&owned()), all, "new", Some(Epoch(6))), Refused(Refusal::EpochChanged));
-        assert_eq!(decide(Some(&owned()), all, "new", Some(Epoch(7))), Revoke { ended: 2 });
-        assert_eq!(decide(Some(&owned()), owner, "new", None), Revoke { ended: 1 });
-        assert_eq!(decide(Some(&owned()), api, "new", None), Revoke { ended: 1 });
-        assert_eq!(decide(Some(&open()), all, "new", None), Revoke { ended: 1 });
-        assert_eq!(decide(Some(&open()), owner, "new", None), Revoke { ended: 0 });
-        assert_eq!(decide(Some(&sealed()), owner, "new", None), Revoke { ended: 0 });
-    }
-}
+mod tests;

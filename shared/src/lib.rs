@@ -10,7 +10,7 @@
 //! | requests to DynamoDB and what their answers mean | [`store`] |
 //! | where an agent's URL may point | [`agent_url`] |
 //! | errors, and how HTTP and direct callers see them | [`error`] |
-//! | reading a request | [`event`], [`fields`] |
+//! | reading a request | [`event`], [`fields`], [`operation`] |
 //! | how a function starts and answers | [`runtime`], [`config`], [`logging`] |
 
 pub mod admin;
@@ -23,6 +23,7 @@ pub mod fields;
 pub mod guard;
 pub mod id;
 pub mod logging;
+pub mod operation;
 pub mod random;
 pub mod runtime;
 pub mod schema;

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
-use crate::guard::{Registration, RevokeScope};
+use crate::guard::{CANCEL, Registration, RevokeRequest, hand_over_kind};
 use crate::id::{OperationId, WorkspaceId};
 use crate::time::Now;
 use crate::token::TokenHash;
@@ -134,24 +134,39 @@ impl Update {
         update
     }
 
-    /// The end of all tokens in scope, and of a hand-over unless the scope is the API tokens alone.
-    pub fn revoke(seen: &Workspace, scope: RevokeScope, operation_id: &OperationId, now: Now) -> Self {
+    /// The end of all tokens in scope, and of a hand-over unless the scope is the API tokens alone. With a successor,
+    /// the claim is reserved for it in the same write, until the second `expires` of the Unix epoch.
+    pub fn revoke(seen: &Workspace, request: &RevokeRequest<'_>, expires: i64, now: Now) -> Self {
         let mut update = Self::fenced(seen);
-        if scope.ends_owner() {
+        if request.scope.ends_owner() {
             update.remember_owner(seen);
-            for attribute in
-                [OWNER_HASH, OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH, SUCCESSOR_HASH, SUCCESSOR_EXPIRES]
-            {
+            for attribute in [OWNER_HASH, OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH] {
                 update.remove(attribute);
             }
+            match request.successor {
+                Some(successor) => update.successor(successor, expires),
+                None => update.no_successor(),
+            };
         }
-        if scope.ends_api_tokens() {
+        if request.scope.ends_api_tokens() {
             update.set(API_TOKENS, AttributeValue::M(HashMap::new()));
         }
         update.set(REVOKED_AT, text(now.rfc3339()));
-        update.set(LAST_OP_ID, text(operation_id.as_str()));
-        update.set(LAST_OP_KIND, text(scope.operation_kind()));
-        update.set(LAST_OP_EPOCH, number(seen.epoch.next().0));
+        update.operation(seen, request.operation.id, &request.kind());
+        update
+    }
+
+    /// The naming of a successor, until the second `expires` of the Unix epoch. The owner keeps its token.
+    pub fn hand_over(seen: &Workspace, successor: &TokenHash, expires: i64, id: &OperationId) -> Self {
+        let mut update = Self::fenced(seen);
+        update.successor(successor, expires).operation(seen, id, &hand_over_kind(successor));
+        update
+    }
+
+    /// The end of a hand-over. The owner stays the owner.
+    pub fn cancel_hand_over(seen: &Workspace, id: &OperationId) -> Self {
+        let mut update = Self::fenced(seen);
+        update.no_successor().operation(seen, id, CANCEL);
         update
     }
 
@@ -213,7 +228,22 @@ impl Update {
         };
         self.set(OWNER_MINTED_AT, text(now.rfc3339()));
         self.set(OWNER_EPOCH, number(seen.epoch.next().0));
+        self.no_successor()
+    }
+
+    fn successor(&mut self, successor: &TokenHash, expires: i64) -> &mut Self {
+        self.set(SUCCESSOR_HASH, text(successor.as_str())).set(SUCCESSOR_EXPIRES, number(expires))
+    }
+
+    fn no_successor(&mut self) -> &mut Self {
         self.remove(SUCCESSOR_HASH).remove(SUCCESSOR_EXPIRES)
+    }
+
+    /// Remembers the operation, so that repeating it has one effect.
+    fn operation(&mut self, seen: &Workspace, id: &OperationId, kind: &str) -> &mut Self {
+        self.set(LAST_OP_ID, text(id.as_str()));
+        self.set(LAST_OP_KIND, text(kind));
+        self.set(LAST_OP_EPOCH, number(seen.epoch.next().0))
     }
 
     /// Keeps the hash of the owner that ends, so that it cannot be named again. A seal is no token.
@@ -545,6 +575,7 @@ fn hash_of(item: &Item, attribute: &'static str) -> Result<Option<TokenHash>, Ma
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::{Operation, RevokeScope};
 
     fn full() -> Workspace {
         let hash = |word| TokenHash::of(word);
@@ -720,8 +751,14 @@ mod tests {
                 }
             }
             for scope in RevokeScope::ALL {
-                updates.push(Update::revoke(&seen, scope, &operation, now));
+                for successor in [None, Some(&hash)] {
+                    let operation = Operation { id: &operation, expected_epoch: None };
+                    let request = RevokeRequest { scope, successor, operation };
+                    updates.push(Update::revoke(&seen, &request, 1, now));
+                }
             }
+            updates.push(Update::hand_over(&seen, &hash, 1, &operation));
+            updates.push(Update::cancel_hand_over(&seen, &operation));
         }
         for update in updates {
             let mut paths: Vec<_> = update.set.iter().filter_map(|set| set.split(" = ").next()).collect();

@@ -22,6 +22,11 @@ impl Epoch {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The epoch that the last fenced write was decided on.
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// Where a workspace is in its life.
@@ -147,7 +152,7 @@ impl Successor {
 pub struct LastOperation {
     /// The caller's operation id.
     pub id: String,
-    /// What it did, for example `revoke:all`.
+    /// What it did, for example `revoke:all`, with the hash of a successor that it named. Not to be shown.
     pub kind: String,
     /// The epoch that it made.
     pub epoch: Epoch,

@@ -11,15 +11,13 @@ use shared::error::Error;
 use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answer};
 use shared::fields::Fields;
 use shared::guard::{self, Refusal, RevokeDecision, RevokeRequest, RevokeScope};
-use shared::id::{OperationId, WorkspaceId};
+use shared::id::WorkspaceId;
+use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
 use shared::time::Now;
 use shared::workspace::Epoch;
-
-/// The largest epoch that JSON numbers carry exactly in every language (RFC 8259, section 6).
-const MAX_EPOCH: u64 = (1 << 53) - 1;
 
 /// The function.
 pub struct AdminRevoke {
@@ -27,11 +25,11 @@ pub struct AdminRevoke {
     admin: AdminAuth,
 }
 
-/// What a caller asks for, the defaults not yet filled in.
+/// What a caller asks for.
 struct Wish {
     scope: RevokeScope,
-    operation_id: Option<OperationId>,
-    expected_epoch: Option<Epoch>,
+    successor: Option<NamedSuccessor>,
+    operation: NamedOperation,
 }
 
 #[derive(Serialize)]
@@ -41,6 +39,9 @@ struct Revoked {
     revoked: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     epoch: Option<u64>,
+    /// Until when the claim is reserved for the successor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
 }
 
 impl Function for AdminRevoke {
@@ -61,75 +62,81 @@ impl AdminRevoke {
     async fn handle_http(&self, request: HttpRequest) -> Result<Reply, Error> {
         request.require_admin(&self.admin)?;
         let id = request.workspace_id()?;
-        let mut wish = read_wish(&Fields::parse_optional(request.body()?)?)?;
-        let key = request.idempotency_key()?;
-        if key.is_some() && wish.operation_id.is_some() && key != wish.operation_id {
-            let message = "`operation_id` and the `Idempotency-Key` header differ: send one of them.";
-            return Err(Error::invalid("operation_id", message));
-        }
-        wish.operation_id = wish.operation_id.or(key);
-        Reply::ok(&self.revoke(&id, wish, request.request_id()).await?)
+        let fields = Fields::parse_optional(request.body()?)?;
+        let operation = NamedOperation::read(&fields, request.idempotency_key()?, request.request_id())?;
+        let now = Now::read();
+        Reply::ok(&self.revoke(&id, &read_wish(&fields, operation, now)?, now).await?)
     }
 
     async fn handle_direct(&self, event: &DirectEvent) -> Result<Revoked, Error> {
-        let fields = event.fields(&["workspace_id", "scope", "operation_id", "expected_epoch"])?;
+        let known = [&["workspace_id", "scope"][..], &OPERATION_FIELDS, &SUCCESSOR_FIELDS].concat();
+        let fields = event.fields(&known)?;
         let id = fields.workspace_id("workspace_id")?.ok_or_else(|| fields.missing("workspace_id"))?;
-        self.revoke(&id, read_wish(&fields)?, event.request_id()).await
+        let operation = NamedOperation::read(&fields, None, event.request_id())?;
+        let now = Now::read();
+        self.revoke(&id, &read_wish(&fields, operation, now)?, now).await
     }
 
-    async fn revoke(&self, id: &WorkspaceId, wish: Wish, request_id: &str) -> Result<Revoked, Error> {
-        let operation_id = wish.operation_id.or_else(|| OperationId::parse(request_id));
-        let operation_id =
-            operation_id.ok_or_else(|| Error::Internal { cause: "Lambda gave no request id".to_owned() })?;
+    async fn revoke(&self, id: &WorkspaceId, wish: &Wish, now: Now) -> Result<Revoked, Error> {
+        let successor = wish.successor.as_ref();
         let request = RevokeRequest {
             scope: wish.scope,
-            operation_id: &operation_id,
-            expected_epoch: wish.expected_epoch,
+            successor: successor.map(|successor| &successor.hash),
+            operation: wish.operation.as_decided(),
         };
+        let expires = successor.map_or(0, |successor| successor.expires);
         let seen = self.store.get(id).await?;
-        let ended = match guard::revoke(seen.as_ref(), &request) {
+        let ended = match guard::revoke(seen.as_ref(), &request, now) {
             RevokeDecision::Revoke { ended } => ended,
-            RevokeDecision::AlreadyDone { epoch } => return Ok(revoked(id, 0, Some(epoch))),
-            RevokeDecision::Refused(Refusal::Unknown) => return Ok(revoked(id, 0, None)),
+            RevokeDecision::AlreadyDone { epoch } => {
+                // What was reserved then; the time may differ from the one asked for now.
+                let reserved = seen.as_ref().and_then(|seen| seen.successor.as_ref());
+                let reserved = reserved.filter(|_| successor.is_some()).map(|reserved| reserved.expires);
+                return Ok(revoked(id, 0, Some(epoch), reserved));
+            }
+            RevokeDecision::Refused(Refusal::Unknown) => return Ok(revoked(id, 0, None, None)),
             RevokeDecision::Refused(refusal) => return Err(refusal.into()),
         };
         let seen = seen.ok_or(Error::WorkspaceNotFound)?;
-        let update = Update::revoke(&seen, request.scope, &operation_id, Now::read());
-        match self.store.update(id, &update).await? {
-            Updated::Written(epoch) => {
-                let scope = request.scope.as_str();
-                tracing::info!(workspace_id = %id, scope, revoked = ended, epoch = epoch.0, "revoked");
-                Ok(revoked(id, ended, Some(epoch)))
-            }
-            Updated::ConditionFailed(found) => {
-                // The SDK sends a write again when its reply was lost, and then meets its own work here.
-                let last = found.as_deref().and_then(|found| guard::remembered(found, &operation_id));
-                match last.filter(|last| last.kind == request.scope.operation_kind()) {
-                    Some(last) if last.epoch == seen.epoch.next() => Ok(revoked(id, ended, Some(last.epoch))),
-                    Some(last) => Ok(revoked(id, 0, Some(last.epoch))),
-                    None => Err(Error::EpochChanged),
+        let reserved = successor.map(|successor| successor.expires);
+        let (ended, epoch) =
+            match self.store.update(id, &Update::revoke(&seen, &request, expires, now)).await? {
+                Updated::Written(epoch) => (ended, epoch),
+                Updated::ConditionFailed(found) => {
+                    // The SDK sends a write again when its reply was lost, and then meets its own work here.
+                    match found.as_deref().map(|found| guard::revoke(Some(found), &request, now)) {
+                        Some(RevokeDecision::AlreadyDone { epoch }) if epoch == seen.epoch.next() => {
+                            (ended, epoch)
+                        }
+                        Some(RevokeDecision::AlreadyDone { epoch }) => (0, epoch),
+                        _ => return Err(Error::EpochChanged),
+                    }
                 }
-            }
-        }
+            };
+        let scope = request.scope.as_str();
+        tracing::info!(workspace_id = %id, scope, revoked = ended, epoch = epoch.0, "revoked");
+        Ok(revoked(id, ended, Some(epoch), reserved))
     }
 }
 
-fn read_wish(fields: &Fields<'_>) -> Result<Wish, Error> {
+fn read_wish(fields: &Fields<'_>, operation: NamedOperation, now: Now) -> Result<Wish, Error> {
     let scope = fields.parsed_text("scope", "`all`, `owner` or `api`", |name| {
         RevokeScope::ALL.into_iter().find(|scope| scope.as_str() == name)
     })?;
-    Ok(Wish {
-        scope: scope.unwrap_or(RevokeScope::All),
-        operation_id: fields.parsed_text("operation_id", OperationId::GRAMMAR, OperationId::parse)?,
-        expected_epoch: fields.integer("expected_epoch", 1..=MAX_EPOCH)?.map(Epoch),
-    })
+    let scope = scope.unwrap_or(RevokeScope::All);
+    let successor = NamedSuccessor::read(fields, now)?;
+    if successor.is_some() && scope != RevokeScope::All {
+        return Err(Error::invalid("scope", "`scope` must be `all` with a `successor_token_sha256`."));
+    }
+    Ok(Wish { scope, successor, operation })
 }
 
-fn revoked(id: &WorkspaceId, revoked: usize, epoch: Option<Epoch>) -> Revoked {
+fn revoked(id: &WorkspaceId, revoked: usize, epoch: Option<Epoch>, reserved: Option<i64>) -> Revoked {
     Revoked {
         status: "revoked",
         workspace_id: id.as_str().to_owned(),
         revoked,
         epoch: epoch.map(|epoch| epoch.0),
+        expires_at: reserved.and_then(expires_at),
     }
 }
