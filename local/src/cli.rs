@@ -1,0 +1,241 @@
+//! The command line: `cargo run` serves, `cargo run -- admin-token` and `cargo run -- demo` do what they say.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use shared::agent_url::AgentUrlPolicy;
+use tracing::level_filters::LevelFilter;
+use uuid::Uuid;
+
+use crate::admin_token::{AdminToken, InvalidAdminToken};
+use crate::demo::{self, DemoError};
+use crate::engine::Engine;
+use crate::registry::{DEFAULT_PORT, DEFAULT_TABLE_NAME, Options, Registry, StartError};
+
+/// The workspace registry on this machine: API Gateway, Lambda and DynamoDB in one process.
+#[derive(Parser)]
+#[command(name = "local", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeOptions,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Makes an admin token and prints it with its SHA-256, which a deployment is configured with
+    AdminToken,
+    /// Plays a migration on a registry of its own, step by step, and checks every step
+    Demo,
+}
+
+#[derive(Args)]
+struct ServeOptions {
+    /// The port to listen on; 0 for any that is free
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    port: u16,
+    /// The address to listen on; whoever reaches it may invoke functions directly
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    host: IpAddr,
+    /// Keeps the data in this file instead of in memory
+    #[arg(long, value_name = "FILE", conflicts_with = "dynamodb_endpoint")]
+    data: Option<PathBuf>,
+    /// Uses the DynamoDB engine at this URL instead of the embedded one
+    #[arg(long, value_name = "URL")]
+    dynamodb_endpoint: Option<String>,
+    /// The table's name; the table is made when it is not there
+    #[arg(long, value_name = "NAME", default_value = DEFAULT_TABLE_NAME)]
+    table_name: String,
+    /// The operator's credential, 32 to 256 visible ASCII characters; a new one unless given
+    #[arg(long, value_name = "TOKEN", env = "ADMIN_TOKEN", hide_env_values = true)]
+    admin_token: Option<String>,
+    /// Where an agent's URL may point: public, private or any
+    #[arg(long, value_name = "POLICY", default_value = AgentUrlPolicy::Any.as_str(), value_parser = policy)]
+    agent_url_policy: AgentUrlPolicy,
+}
+
+/// Why the program ends with a failure. Each is one sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The admin token that was given.
+    #[error(transparent)]
+    AdminToken(#[from] InvalidAdminToken),
+    /// There is no registry.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The demo did not come to its end.
+    #[error(transparent)]
+    Demo(#[from] DemoError),
+    /// Signals cannot be waited for.
+    #[error("The registry cannot wait for signals: {0}.")]
+    Signals(io::Error),
+    /// Standard output is closed.
+    #[error("The output cannot be written: {0}.")]
+    Output(#[from] io::Error),
+}
+
+impl Cli {
+    /// What is logged unless a level is asked for: all that is of interest, but only errors between a story's lines.
+    pub fn default_log_level(&self) -> LevelFilter {
+        match self.command {
+            None => LevelFilter::INFO,
+            Some(Command::AdminToken | Command::Demo) => LevelFilter::ERROR,
+        }
+    }
+
+    /// Does what the command line asks for; what is to be seen goes to `out`.
+    ///
+    /// # Errors
+    /// [`CliError`].
+    pub async fn run(self, out: &mut (dyn Write + Send)) -> Result<(), CliError> {
+        match self.command {
+            None => serve(self.serve, out).await,
+            Some(Command::AdminToken) => Ok(write_admin_token(&AdminToken::generate(), out)?),
+            Some(Command::Demo) => Ok(demo::run(out).await?),
+        }
+    }
+}
+
+fn policy(text: &str) -> Result<AgentUrlPolicy, &'static str> {
+    AgentUrlPolicy::parse(text).ok_or("it must be `public`, `private` or `any`")
+}
+
+async fn serve(options: ServeOptions, out: &mut (dyn Write + Send)) -> Result<(), CliError> {
+    let mut stop = std::pin::pin!(stop_signal().map_err(CliError::Signals)?);
+    let (host, engine) = (options.host, options.engine());
+    let options = Options {
+        host,
+        port: options.port,
+        engine: engine.clone(),
+        table_name: options.table_name,
+        admin_token: match options.admin_token {
+            Some(text) => AdminToken::parse(&text)?,
+            None => AdminToken::generate(),
+        },
+        agent_url_policy: options.agent_url_policy,
+        ..Options::default()
+    };
+    let registry = tokio::select! {
+        started = Registry::start(options) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    if !host.is_loopback() {
+        tracing::warn!(%host, "whoever reaches this address may invoke functions directly");
+    }
+    let written = write_welcome(&registry, &engine, out);
+    if let Err(error) = written {
+        tracing::warn!(%error, "standard output cannot be written");
+    }
+    stop.await;
+    registry.stop().await;
+    Ok(())
+}
+
+impl ServeOptions {
+    fn engine(&self) -> Engine {
+        match (&self.data, &self.dynamodb_endpoint) {
+            (Some(path), _) => Engine::File(path.clone()),
+            (None, Some(endpoint)) => Engine::Endpoint(endpoint.clone()),
+            (None, None) => Engine::Memory,
+        }
+    }
+}
+
+/// Waits for Ctrl-C, and where there is such a thing for SIGTERM.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        let _interrupted = tokio::signal::ctrl_c().await;
+    })
+}
+
+fn write_admin_token(token: &AdminToken, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "admin token  {}", token.expose())?;
+    writeln!(out, "SHA-256      {}", token.sha256())
+}
+
+fn write_welcome(registry: &Registry, engine: &Engine, out: &mut dyn Write) -> io::Result<()> {
+    let url = registry.url();
+    let table = registry.table_name();
+    let id = format!("try-{}", Uuid::new_v4().simple().to_string().split_at(8).0);
+    writeln!(out, "Workspace registry, listening on {url}")?;
+    match engine {
+        Engine::Memory => writeln!(out, "  engine       embedded, in memory: gone when this stops")?,
+        Engine::File(path) => writeln!(out, "  engine       embedded, kept in {}", path.display())?,
+        Engine::Endpoint(endpoint) => writeln!(out, "  engine       {endpoint}, table {table}")?,
+    }
+    writeln!(out, "  admin token  {}\n", registry.admin_token().expose())?;
+    writeln!(out, "Create a workspace, register its agent, look at it:\n")?;
+    writeln!(out, "ADMIN_TOKEN={}", shell_quoted(registry.admin_token().expose()))?;
+    writeln!(
+        out,
+        "TOKEN=$(curl -sS {url}/workspaces -H \"Authorization: Bearer $ADMIN_TOKEN\" \
+         -d '{{\"id\":\"{id}\",\"name\":\"First try\"}}' \
+         | tee /dev/stderr | sed -E 's/.*\"auth_token\":\"([^\"]+)\".*/\\1/')"
+    )?;
+    writeln!(
+        out,
+        "curl -sS {url}/registry/register -H \"Authorization: Bearer $TOKEN\" \
+         -d '{{\"id\":\"{id}\",\"url\":\"https://agent.example.com\",\"agent_card\":{{\"name\":\"First try\"}}}}'"
+    )?;
+    writeln!(out, "curl -sS {url}/workspaces/{id} -H \"Authorization: Bearer $TOKEN\"")?;
+    out.flush()
+}
+
+fn shell_quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parsed(arguments: &[&str]) -> Result<Cli, String> {
+        let arguments = ["local"].iter().chain(arguments);
+        Cli::try_parse_from(arguments).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_engine_is_embedded_unless_another_is_named() {
+        let engine = |arguments: &[&str]| parsed(arguments).map(|cli| cli.serve.engine());
+        assert_eq!(engine(&[]), Ok(Engine::Memory));
+        assert_eq!(engine(&["--data", "a.sqlite"]), Ok(Engine::File("a.sqlite".into())));
+        let endpoint = "http://127.0.0.1:8000";
+        assert_eq!(engine(&["--dynamodb-endpoint", endpoint]), Ok(Engine::Endpoint(endpoint.to_owned())));
+        assert!(engine(&["--dynamodb-endpoint", endpoint, "--data", "a"]).is_err());
+    }
+
+    #[test]
+    fn a_policy_is_one_of_three() {
+        assert!(parsed(&["--agent-url-policy", "private"]).is_ok());
+        let error = parsed(&["--agent-url-policy", "none"]).err().unwrap();
+        assert!(error.contains("`public`, `private` or `any`"), "{error}");
+    }
+
+    #[test]
+    fn a_token_is_quoted_for_the_shell() {
+        assert_eq!(shell_quoted("a'b$c"), r"'a'\''b$c'");
+    }
+}

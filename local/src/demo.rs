@@ -1,0 +1,368 @@
+//! `cargo run -- demo`: plays a story on a registry of its own, over HTTP and the Invoke API, and checks every step.
+
+use std::io::{self, Write};
+
+use http::Method;
+use serde_json::{Map, Value, json};
+use shared::random::{Random, RandomUnavailable};
+use shared::token::{NewToken, TokenHash};
+
+use crate::http_client::{HttpClient, HttpError, Reply};
+use crate::registry::{Options, Registry, StartError};
+
+const TOKEN_MARK: &str = "wsr_";
+/// `wsr_` and the public id: what may be shown of a token.
+const TOKEN_PREFIX_LENGTH: usize = 12;
+
+const SOURCE_URL: &str = "https://source.cloud-a.example";
+const TARGET_URL: &str = "https://target.cloud-b.example";
+
+/// Why the story did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum DemoError {
+    /// There was no registry to play it on.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A step had no answer.
+    #[error("Step {step} had no answer: {source}.")]
+    NoAnswer {
+        /// Its number.
+        step: u32,
+        /// Why.
+        source: HttpError,
+    },
+    /// A step came out otherwise than it should.
+    #[error("Step {step} surprises: {what} should be {expected}, and is {found}.")]
+    Surprise {
+        /// Its number.
+        step: u32,
+        /// A status or a field.
+        what: String,
+        /// As it should be.
+        expected: String,
+        /// As it is.
+        found: String,
+    },
+    /// The target could not make a token.
+    #[error(transparent)]
+    Random(#[from] RandomUnavailable),
+    /// The story cannot be written.
+    #[error("The output cannot be written: {0}.")]
+    Output(#[from] io::Error),
+}
+
+/// Plays the story, and writes it down step by step.
+///
+/// # Errors
+/// [`DemoError`] at the first step that surprises.
+pub async fn run(out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
+    let registry = Registry::start(Options { port: 0, ..Options::default() }).await?;
+    let mut stage = Stage { out, client: HttpClient::new(registry.url()), step: 0 };
+    let played = play(&mut stage, registry.admin_token().expose()).await;
+    registry.stop().await;
+    played
+}
+
+async fn play(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError> {
+    stage.act("A workspace moves to another cloud.")?;
+    revoke_and_reclaim(stage, admin_token).await?;
+    stage.act(
+        "The same move by hand-over: the source serves until the very write in which the target takes over.",
+    )?;
+    hand_over_and_take_over(stage, admin_token).await?;
+    stage.finish()
+}
+
+/// A migration that would lose its workspace, and the way out: revoke, reclaim, prove.
+async fn revoke_and_reclaim(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError> {
+    stage.scene("The operator creates a workspace; its first token comes with the answer.")?;
+    let create = json!({"id": "research-agent", "name": "Research agent"});
+    let created = stage.post("/workspaces", Caller::Operator(admin_token), create, 201).await?;
+    let source_token = stage.text(&created, "auth_token")?;
+    stage.expect(&created, json!({"id": "research-agent", "status": "provisioning"}))?;
+
+    stage.scene("Its container, the source, registers with that token.")?;
+    let source = json!({"id": "research-agent", "url": SOURCE_URL, "agent_card": {"name": "Research agent"}});
+    let registered =
+        stage.post("/registry/register", Caller::Bearer(&source_token), source.clone(), 200).await?;
+    stage.expect(&registered, json!({"status": "registered", "epoch": 1}))?;
+
+    stage.scene("A stranger tries to point the workspace at a machine of their own: refused.")?;
+    let hijack = json!({"id": "research-agent", "url": "https://stranger.example", "agent_card": {"name": "Mine now"}});
+    let refused = stage.post("/registry/register", Caller::Nobody, hijack, 401).await?;
+    stage.expect(&refused, json!({"code": "missing_token"}))?;
+
+    stage.scene(
+        "The workspace moves. Its new container, the target, has an empty config: refused alike, now and for ever.",
+    )?;
+    let target = json!({"id": "research-agent", "url": TARGET_URL, "agent_card": {"name": "Research agent"}});
+    let wedged = stage.post("/registry/register", Caller::Nobody, target.clone(), 401).await?;
+    stage.expect(&wedged, json!({"code": "missing_token"}))?;
+
+    stage.scene("The target looks healthy, but the registry still says: source.")?;
+    let seen = stage.get("/workspaces/research-agent", Caller::Operator(admin_token), FLIP_PROOF).await?;
+    stage.expect(&seen, json!({"url": SOURCE_URL, "registered_by": "owner", "owner_epoch": 1}))?;
+
+    stage.scene("The migrator revokes by direct invocation: the source's token ends, the door opens.")?;
+    let revoke =
+        json!({"workspace_id": "research-agent", "operation_id": "migration-42", "expected_epoch": 1});
+    let revoked = stage.invoke("admin-revoke", revoke.clone()).await?;
+    stage.expect(&revoked, json!({"status": "revoked", "revoked": 1, "epoch": 2}))?;
+
+    stage.scene("Its workflow repeats the step, as workflows do: one effect, the same epoch.")?;
+    let repeated = stage.invoke("admin-revoke", revoke).await?;
+    stage.expect(&repeated, json!({"status": "revoked", "revoked": 0, "epoch": 2}))?;
+
+    stage
+        .scene("The target tries again, still without a token: it claims the workspace and is given one.")?;
+    let claimed = stage.post("/registry/register", Caller::Nobody, target, 200).await?;
+    let target_token = stage.text(&claimed, "auth_token")?;
+    stage.expect(&claimed, json!({"status": "registered", "epoch": 3}))?;
+
+    stage.scene("The source does not know yet and sends its heartbeat: refused.")?;
+    let late = stage.post("/registry/register", Caller::Bearer(&source_token), source, 401).await?;
+    stage.expect(&late, json!({"code": "invalid_token"}))?;
+
+    stage.scene(
+        "The flip proof: owner_epoch > 2, registered by the owner, and the target's URL. The source may go.",
+    )?;
+    let proof =
+        stage.invoke_shown("get-workspace", json!({"workspace_id": "research-agent"}), FLIP_PROOF).await?;
+    stage
+        .expect(&proof, json!({"url": TARGET_URL, "registered_by": "owner", "owner_epoch": 3, "epoch": 3}))?;
+
+    stage.scene("From here on the target is the owner, and nobody else.")?;
+    let again = json!({"id": "research-agent", "url": TARGET_URL, "agent_card": {"name": "Research agent"}});
+    let refreshed = stage.post("/registry/register", Caller::Bearer(&target_token), again, 200).await?;
+    stage.expect(&refreshed, json!({"status": "registered", "epoch": 3}))
+}
+
+/// The same migration without a gap: the successor is named first, and ownership moves in one write.
+async fn hand_over_and_take_over(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError> {
+    let at = |url: &str| json!({"id": "writing-agent", "url": url, "agent_card": {"name": "Writing agent"}});
+    let get = json!({"workspace_id": "writing-agent"});
+
+    stage.scene("Another workspace is created, and its source registers.")?;
+    let create = json!({"id": "writing-agent", "name": "Writing agent"});
+    let created = stage.post("/workspaces", Caller::Operator(admin_token), create, 201).await?;
+    let source_token = stage.text(&created, "auth_token")?;
+    stage.post("/registry/register", Caller::Bearer(&source_token), at(SOURCE_URL), 200).await?;
+
+    stage.scene(
+        "The target makes a token of its own. The migrator names it, by its SHA-256, as the successor.",
+    )?;
+    let target_token = NewToken::generate(Random::OS)?;
+    let hand_over = json!({
+        "workspace_id": "writing-agent", "successor_token_sha256": target_token.hash().as_str(), "operation_id": "move-7",
+    });
+    let target_token = target_token.reveal();
+    let pending = stage.invoke("admin-hand-over", hand_over.clone()).await?;
+    stage.expect(&pending, json!({"status": "hand_over_pending", "epoch": 2}))?;
+
+    stage.scene("Nothing has happened to the source: it serves, and registers as before.")?;
+    let refreshed =
+        stage.post("/registry/register", Caller::Bearer(&source_token), at(SOURCE_URL), 200).await?;
+    stage.expect(&refreshed, json!({"status": "registered"}))?;
+
+    stage.scene("A stranger finds the door as closed as ever.")?;
+    let refused =
+        stage.post("/registry/register", Caller::Nobody, at("https://stranger.example"), 401).await?;
+    stage.expect(&refused, json!({"code": "missing_token"}))?;
+
+    stage.scene("The target is ready and registers: in that one write it is the owner, and the source's token is dead.")?;
+    let taken = stage.post("/registry/register", Caller::Bearer(&target_token), at(TARGET_URL), 200).await?;
+    stage.expect(&taken, json!({"status": "registered", "epoch": 3}))?;
+    let late = stage.post("/registry/register", Caller::Bearer(&source_token), at(SOURCE_URL), 401).await?;
+    stage.expect(&late, json!({"code": "invalid_token"}))?;
+
+    stage.scene("The flip proof holds, and a late repeat of the hand-over reports the truth.")?;
+    let proof = stage.invoke_shown("get-workspace", get, FLIP_PROOF).await?;
+    stage.expect(&proof, json!({"url": TARGET_URL, "registered_by": "owner", "owner_epoch": 3}))?;
+    let repeated = stage.invoke("admin-hand-over", hand_over).await?;
+    stage.expect(&repeated, json!({"status": "handed_over", "epoch": 2}))
+}
+
+/// The fields of a workspace that the story is about.
+const FLIP_PROOF: &[&str] = &["url", "registered_by", "owner_epoch", "epoch"];
+
+/// Who sends a request.
+#[derive(Clone, Copy)]
+enum Caller<'a> {
+    Operator(&'a str),
+    Bearer(&'a str),
+    Nobody,
+}
+
+impl<'a> Caller<'a> {
+    fn bearer(self) -> Option<&'a str> {
+        match self {
+            Self::Operator(token) | Self::Bearer(token) => Some(token),
+            Self::Nobody => None,
+        }
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Self::Operator(_) => "with the admin token".to_owned(),
+            Self::Bearer(token) => format!("with {}", shorten(token)),
+            Self::Nobody => "without a token".to_owned(),
+        }
+    }
+}
+
+/// Where a story is played: it sends, shows and checks.
+struct Stage<'a> {
+    out: &'a mut (dyn Write + Send),
+    client: HttpClient,
+    step: u32,
+}
+
+impl Stage<'_> {
+    fn act(&mut self, title: &str) -> Result<(), DemoError> {
+        Ok(writeln!(self.out, "{title}\n")?)
+    }
+
+    fn scene(&mut self, text: &str) -> Result<(), DemoError> {
+        self.step += 1;
+        Ok(writeln!(self.out, "{:>2}. {text}", self.step)?)
+    }
+
+    fn finish(&mut self) -> Result<(), DemoError> {
+        Ok(writeln!(self.out, "All {} steps came out as they should.", self.step)?)
+    }
+
+    async fn post(
+        &mut self,
+        path: &str,
+        caller: Caller<'_>,
+        body: Value,
+        status: u16,
+    ) -> Result<Value, DemoError> {
+        self.sent(&format!("POST {path} {}: {}", caller.shown(), shown(&body)))?;
+        let reply = self.client.send(Method::POST, path, caller.bearer(), Some(&body)).await;
+        self.received(reply, status, &[])
+    }
+
+    async fn get(&mut self, path: &str, caller: Caller<'_>, fields: &[&str]) -> Result<Value, DemoError> {
+        self.sent(&format!("GET {path} {}", caller.shown()))?;
+        let reply = self.client.send(Method::GET, path, caller.bearer(), None).await;
+        self.received(reply, 200, fields)
+    }
+
+    async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, DemoError> {
+        self.invoke_shown(function, payload, &[]).await
+    }
+
+    async fn invoke_shown(
+        &mut self,
+        function: &str,
+        payload: Value,
+        fields: &[&str],
+    ) -> Result<Value, DemoError> {
+        self.sent(&format!("invoke {function}: {}", shown(&payload)))?;
+        let path = format!("/2015-03-31/functions/{function}/invocations");
+        let reply = self.client.send(Method::POST, &path, None, Some(&payload)).await;
+        if let Some(error) = reply.as_ref().ok().and_then(|reply| reply.headers.get("x-amz-function-error")) {
+            return Err(self.surprise("X-Amz-Function-Error", "absent", &format!("{error:?}")));
+        }
+        self.received(reply, 200, fields)
+    }
+
+    fn sent(&mut self, line: &str) -> Result<(), DemoError> {
+        Ok(writeln!(self.out, "    > {line}")?)
+    }
+
+    /// Shows a reply, only these fields of it when there are any, and checks its status.
+    fn received(
+        &mut self,
+        reply: Result<Reply, HttpError>,
+        status: u16,
+        fields: &[&str],
+    ) -> Result<Value, DemoError> {
+        let step = self.step;
+        let reply = reply.map_err(|source| DemoError::NoAnswer { step, source })?;
+        let shown_body =
+            if fields.is_empty() { shown(&reply.body) } else { shown(&only(&reply.body, fields)) };
+        writeln!(self.out, "    < {} {shown_body}\n", reply.status.as_u16())?;
+        if reply.status.as_u16() == status {
+            Ok(reply.body)
+        } else {
+            Err(self.surprise("the status", &status.to_string(), reply.status.as_str()))
+        }
+    }
+
+    /// Checks the fields named here.
+    fn expect(&self, answer: &Value, expected: Value) -> Result<(), DemoError> {
+        for (field, expected) in expected.as_object().unwrap_or(&Map::new()) {
+            let found = answer.get(field).unwrap_or(&Value::Null);
+            if found != expected {
+                return Err(self.surprise(&format!("`{field}`"), &shown(expected), &shown(found)));
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&self, answer: &Value, field: &str) -> Result<String, DemoError> {
+        let text = answer.get(field).and_then(Value::as_str).map(str::to_owned);
+        text.ok_or_else(|| self.surprise(&format!("`{field}`"), "a string", "missing"))
+    }
+
+    fn surprise(&self, what: &str, expected: &str, found: &str) -> DemoError {
+        let [what, expected, found] = [what, expected, found].map(str::to_owned);
+        DemoError::Surprise { step: self.step, what, expected, found }
+    }
+}
+
+fn only(body: &Value, fields: &[&str]) -> Value {
+    let pick = |field: &&str| body.get(field).map(|value| ((*field).to_owned(), value.clone()));
+    Value::Object(fields.iter().filter_map(pick).collect())
+}
+
+/// JSON as it may be shown: of tokens only their prefix, and of their hashes the beginning.
+fn shown(value: &Value) -> String {
+    hide_tokens(value).to_string()
+}
+
+fn hide_tokens(value: &Value) -> Value {
+    match value {
+        Value::String(text) => Value::String(shorten(text)),
+        Value::Array(values) => Value::Array(values.iter().map(hide_tokens).collect()),
+        Value::Object(fields) => {
+            let hidden = fields.iter().map(|(field, value)| (field.clone(), hide_tokens(value)));
+            Value::Object(hidden.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+fn shorten(text: &str) -> String {
+    match text.split_at_checked(TOKEN_PREFIX_LENGTH) {
+        Some((prefix, rest)) if text.starts_with(TOKEN_MARK) && !rest.is_empty() => format!("{prefix}..."),
+        Some((beginning, _)) if TokenHash::parse(text).is_some() => format!("{beginning}..."),
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_story_comes_to_its_end_and_shows_no_token() {
+        let mut out = Vec::new();
+        run(&mut out).await.expect("no surprise");
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.ends_with("All 17 steps came out as they should.\n"), "{text}");
+        assert!(text.contains("with wsr_") && text.contains("..."), "{text}");
+        let longest = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::len).max();
+        assert!(longest < Some(32), "{text}");
+    }
+
+    #[test]
+    fn a_surprise_names_step_and_value() {
+        let mut out = Vec::new();
+        let stage = Stage { out: &mut out, client: HttpClient::new("http://127.0.0.1:1"), step: 3 };
+        let error = stage.expect(&json!({"epoch": 2}), json!({"epoch": 3})).unwrap_err().to_string();
+        assert_eq!(error, "Step 3 surprises: `epoch` should be 3, and is 2.");
+    }
+}

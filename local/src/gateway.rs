@@ -1,0 +1,135 @@
+//! API Gateway's HTTP API: finds the route, hands the request to its function as an event, and the answer back.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use uuid::Uuid;
+
+use crate::functions::Functions;
+use crate::http_event::{self, Received};
+use crate::request_body::{self, BodyError};
+use crate::route::{self, Route};
+
+/// The largest body that API Gateway takes, in bytes.
+pub const MAX_BODY: usize = 10 * 1024 * 1024;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
+
+/// The routes and the functions behind them.
+pub struct Gateway {
+    routes: Vec<Route>,
+    functions: Arc<Functions>,
+    listening: SocketAddr,
+}
+
+/// What API Gateway itself answers, without a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Something that is not well formed.
+    BadRequest,
+    /// No route.
+    NotFound,
+    /// The client is too slow to say what it wants.
+    Timeout,
+    /// A body over [`MAX_BODY`].
+    TooLarge,
+    /// The function failed, or answered something else than a response.
+    FunctionFailed,
+}
+
+impl Refusal {
+    fn status_and_message(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "Not Found"),
+            Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
+            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::FunctionFailed => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+        }
+    }
+
+    /// The response.
+    pub fn response(self) -> Response<Full<Bytes>> {
+        let (status, message) = self.status_and_message();
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response
+    }
+}
+
+impl From<BodyError> for Refusal {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::TooLarge,
+            BodyError::Timeout => Self::Timeout,
+            BodyError::Broken => Self::BadRequest,
+        }
+    }
+}
+
+impl Gateway {
+    /// A gateway in front of the functions.
+    pub fn new(routes: Vec<Route>, functions: Arc<Functions>, listening: SocketAddr) -> Self {
+        Self { routes, functions, listening }
+    }
+
+    /// Answers one request.
+    pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
+        let request_id = new_request_id();
+        let answered = self.pass_on(request, peer, &request_id).await;
+        let mut response = answered.unwrap_or_else(Refusal::response);
+        if let Ok(request_id) = HeaderValue::try_from(request_id) {
+            response.headers_mut().insert(REQUEST_ID, request_id);
+        }
+        response
+    }
+
+    async fn pass_on(
+        &self,
+        request: Request<Incoming>,
+        peer: SocketAddr,
+        request_id: &str,
+    ) -> Result<Response<Full<Bytes>>, Refusal> {
+        let (parts, body) = request.into_parts();
+        let found = route::find(&self.routes, &parts.method, parts.uri.path());
+        let (route, parameters) = found.ok_or(Refusal::NotFound)?;
+        let function = self.functions.get(route.function()).ok_or(Refusal::NotFound)?;
+        let (parts, body) = (&parts, &request_body::read(body, MAX_BODY).await?);
+        let listening = self.listening;
+        let received = Received { parts, body, peer, listening, route, parameters, request_id };
+        let event = http_event::event(&received).map_err(|_| Refusal::BadRequest)?;
+        let answer = function.invoke(&event, Uuid::new_v4()).await;
+        let response = answer.ok().and_then(|answer| http_event::response(&answer));
+        response.ok_or_else(|| {
+            tracing::error!(function = route.function(), "the function gave no response");
+            Refusal::FunctionFailed
+        })
+    }
+}
+
+/// 11 random bytes in base64: 16 characters, as API Gateway's.
+fn new_request_id() -> String {
+    let uuid = Uuid::new_v4().into_bytes();
+    BASE64.encode(uuid.split_at(11).0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_looks_like_api_gateway_s() {
+        let id = new_request_id();
+        assert_eq!((id.len(), id.ends_with('=')), (16, true), "{id}");
+        assert_ne!(id, new_request_id());
+    }
+}

@@ -1,0 +1,475 @@
+//! API Gateway's two translations: an HTTP request into an event of payload format 2.0, and a function's answer into
+//! an HTTP response (see [AWS's page](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html)).
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE, TRANSFER_ENCODING, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version, request};
+use http_body_util::Full;
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
+use time::format_description::StaticFormatDescription;
+use time::macros::format_description;
+use url::Url;
+use url::form_urlencoded;
+use uuid::Uuid;
+
+use crate::functions::ACCOUNT_ID;
+use crate::route::{RawParameters, Route};
+
+/// `12/Mar/2020:19:03:58 +0000`.
+const TIME: StaticFormatDescription =
+    format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
+
+const STAGE: &str = "$default";
+
+/// A request and all that is known about it.
+pub struct Received<'a> {
+    /// The request without its body.
+    pub parts: &'a request::Parts,
+    /// Its body.
+    pub body: &'a [u8],
+    /// Where the request came from.
+    pub peer: SocketAddr,
+    /// Where the registry listens.
+    pub listening: SocketAddr,
+    /// The route that it takes.
+    pub route: &'a Route,
+    /// The path's parameters.
+    pub parameters: RawParameters<'a>,
+    /// API Gateway's own id of the request.
+    pub request_id: &'a str,
+}
+
+/// The request is not one that API Gateway would pass on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BadRequest;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpEvent<'a> {
+    version: &'static str,
+    route_key: &'a str,
+    raw_path: &'a str,
+    raw_query_string: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    cookies: Vec<String>,
+    headers: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    query_string_parameters: BTreeMap<String, String>,
+    request_context: RequestContext<'a>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    path_parameters: BTreeMap<&'a str, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    is_base64_encoded: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestContext<'a> {
+    account_id: &'static str,
+    api_id: &'static str,
+    domain_name: &'a str,
+    domain_prefix: &'a str,
+    http: HttpDescription<'a>,
+    request_id: &'a str,
+    route_key: &'a str,
+    stage: &'static str,
+    time: String,
+    time_epoch: i64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HttpDescription<'a> {
+    method: &'a str,
+    path: &'a str,
+    protocol: &'static str,
+    source_ip: String,
+    user_agent: &'a str,
+}
+
+/// The event that the function is given, as JSON text.
+///
+/// # Errors
+/// [`BadRequest`] for a host, a path or a parameter that is not well formed.
+pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
+    let Received { parts, body, peer, listening, route, request_id, .. } = received;
+    let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    let domain = domain(&parts.headers, *listening)?;
+    if !is_readable(&domain, path, query) {
+        return Err(BadRequest);
+    }
+    let headers = headers(&parts.headers, &domain, *peer, *listening);
+    let (body, is_base64_encoded) = encode_body(&parts.headers, body);
+    let now = OffsetDateTime::now_utc();
+    let event = HttpEvent {
+        version: "2.0",
+        route_key: &route.key(),
+        raw_path: path,
+        raw_query_string: query,
+        cookies: cookies(&parts.headers),
+        query_string_parameters: query_parameters(query),
+        request_context: RequestContext {
+            account_id: ACCOUNT_ID,
+            api_id: "local",
+            domain_name: &domain,
+            domain_prefix: domain.split('.').next().unwrap_or_default(),
+            http: HttpDescription {
+                method: parts.method.as_str(),
+                path,
+                protocol: protocol(parts.version),
+                source_ip: peer.ip().to_canonical().to_string(),
+                user_agent: headers.get(USER_AGENT.as_str()).map(String::as_str).unwrap_or_default(),
+            },
+            request_id,
+            route_key: &route.key(),
+            stage: STAGE,
+            time: now.format(&TIME).unwrap_or_default(),
+            time_epoch: i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
+        },
+        path_parameters: path_parameters(&received.parameters)?,
+        headers: headers.clone(),
+        body,
+        is_base64_encoded,
+    };
+    serde_json::to_vec(&event).map_err(|_| BadRequest)
+}
+
+/// The request's host. Stricter than HTTP: a function may show it in a shell command.
+fn domain(headers: &HeaderMap, listening: SocketAddr) -> Result<String, BadRequest> {
+    let mut hosts = headers.get_all(HOST).iter();
+    let Some(host) = hosts.next() else { return Ok(listening.to_string()) };
+    let host = host.to_str().ok().filter(|_| hosts.next().is_none()).ok_or(BadRequest)?;
+    let (name, port) = match host.rsplit_once(':') {
+        Some((name, port)) if !port.contains(']') => (name, Some(port)),
+        _ => (host, None),
+    };
+    let is_address = name
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|address| address.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_name = (1..=253).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let has_good_port = port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port != 0));
+    if (is_address || is_name) && has_good_port { Ok(host.to_owned()) } else { Err(BadRequest) }
+}
+
+/// Whether `lambda_http` can make a request of the event. It does the same two operations, and panics where they fail.
+fn is_readable(domain: &str, path: &str, query: &str) -> bool {
+    let Ok(url) = Url::parse(&format!("http://{domain}{path}")) else { return false };
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    Uri::try_from(format!("{url}{query}")).is_ok()
+}
+
+/// Lower-case names, several values of a name joined. What the gateway itself says of the request is not for the
+/// client to say.
+fn headers<'a>(
+    received: &'a HeaderMap,
+    domain: &str,
+    peer: SocketAddr,
+    listening: SocketAddr,
+) -> BTreeMap<&'a str, String> {
+    let mut headers = BTreeMap::new();
+    for name in received.keys().filter(|name| **name != COOKIE) {
+        let values: Vec<_> = received.get_all(name).iter().map(text).collect();
+        headers.insert(name.as_str(), values.join(","));
+    }
+    let trace = Uuid::new_v4().simple().to_string();
+    let (random, _) = trace.split_at(24);
+    headers.insert("host", domain.to_owned());
+    headers.insert(
+        "x-amzn-trace-id",
+        format!("Root=1-{:08x}-{random}", OffsetDateTime::now_utc().unix_timestamp()),
+    );
+    headers.insert("x-forwarded-for", peer.ip().to_canonical().to_string());
+    headers.insert("x-forwarded-port", listening.port().to_string());
+    headers.insert("x-forwarded-proto", "http".to_owned());
+    headers
+}
+
+/// A header's value: UTF-8, else ISO-8859-1, in which every byte is a character.
+fn text(value: &HeaderValue) -> String {
+    let bytes = value.as_bytes();
+    std::str::from_utf8(bytes)
+        .map_or_else(|_| bytes.iter().map(|byte| char::from(*byte)).collect(), str::to_owned)
+}
+
+fn cookies(headers: &HeaderMap) -> Vec<String> {
+    let lines: Vec<_> = headers.get_all(COOKIE).iter().map(text).collect();
+    let cookies = lines.iter().flat_map(|line| line.split(';')).map(str::trim);
+    cookies.filter(|cookie| !cookie.is_empty()).map(str::to_owned).collect()
+}
+
+fn query_parameters(query: &str) -> BTreeMap<String, String> {
+    let mut parameters: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        let joined = parameters.entry(name.into_owned());
+        joined.and_modify(|all| *all = format!("{all},{value}")).or_insert_with(|| value.into_owned());
+    }
+    parameters
+}
+
+fn path_parameters<'a>(raw: &RawParameters<'a>) -> Result<BTreeMap<&'a str, String>, BadRequest> {
+    let decode = |(name, value): &(&'a str, &'a str)| {
+        let value = percent_decode_str(value).decode_utf8().map_err(|_| BadRequest)?;
+        Ok((*name, value.into_owned()))
+    };
+    raw.iter().map(decode).collect()
+}
+
+/// Text as it is, anything else in base64.
+fn encode_body(headers: &HeaderMap, body: &[u8]) -> (Option<String>, bool) {
+    if body.is_empty() {
+        return (None, false);
+    }
+    let content_type = headers.get(CONTENT_TYPE).map(text);
+    let text = std::str::from_utf8(body).ok().filter(|_| content_type.as_deref().is_none_or(is_text));
+    text.map_or_else(|| (Some(BASE64.encode(body)), true), |text| (Some(text.to_owned()), false))
+}
+
+fn is_text(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type.starts_with("text/")
+        || ["application/json", "application/xml", "application/javascript"].contains(&media_type.as_str())
+        || ["+json", "+xml"].iter().any(|suffix| media_type.ends_with(suffix))
+}
+
+fn protocol(version: Version) -> &'static str {
+    if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
+}
+
+/// What a function answers in payload format 2.0.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer {
+    status_code: u16,
+    #[serde(default)]
+    headers: BTreeMap<String, String>,
+    #[serde(default)]
+    cookies: Vec<String>,
+    body: Option<String>,
+    #[serde(default)]
+    is_base64_encoded: bool,
+}
+
+/// The response that the client is given. `None` when the function's answer is not one in payload format 2.0.
+pub fn response(answer: &[u8]) -> Option<Response<Full<Bytes>>> {
+    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    let status = StatusCode::from_u16(answer.status_code).ok().filter(|status| status.as_u16() >= 200)?;
+    let body = answer.body.unwrap_or_default();
+    let body = if answer.is_base64_encoded { BASE64.decode(body).ok()? } else { body.into_bytes() };
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain;charset=utf-8"));
+    for (name, value) in answer.headers {
+        headers.insert(HeaderName::try_from(name).ok()?, HeaderValue::try_from(value).ok()?);
+    }
+    for cookie in answer.cookies {
+        headers.append(SET_COOKIE, HeaderValue::try_from(cookie).ok()?);
+    }
+    // How the body is sent is for the server to say.
+    headers.remove(CONTENT_LENGTH);
+    headers.remove(TRANSFER_ENCODING);
+    Some(response)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+    use lambda_http::request::LambdaRequest;
+    use lambda_http::{Body, RequestExt};
+    use serde_json::{Value, json};
+
+    fn event_of(request: request::Builder, body: &[u8]) -> Result<Vec<u8>, BadRequest> {
+        let route = Route::parse("POST", "/things/{id}", "f").unwrap();
+        let (parts, ()) = request.method("POST").body(()).unwrap().into_parts();
+        let routes = [route.clone()];
+        let (_, parameters) = crate::route::find(&routes, &parts.method, parts.uri.path()).unwrap();
+        event(&Received {
+            parts: &parts,
+            body,
+            peer: "192.0.2.7:4711".parse().unwrap(),
+            listening: "127.0.0.1:9000".parse().unwrap(),
+            route: &route,
+            parameters,
+            request_id: "JKJaXmPLvHcESHA=",
+        })
+    }
+
+    fn json_of(request: request::Builder, body: &[u8]) -> Value {
+        serde_json::from_slice(&event_of(request, body).expect("an event")).unwrap()
+    }
+
+    fn request_of(event: &[u8]) -> lambda_http::Request {
+        serde_json::from_slice::<LambdaRequest>(event).expect("a LambdaRequest").into()
+    }
+
+    #[test]
+    fn an_event_has_api_gateway_s_shape() {
+        let request = Request::builder()
+            .uri("/things/a%20b?x=1&y=%C3%A4+b&x=2")
+            .header("Host", "registry.example.com:9000")
+            .header("User-Agent", "curl/8")
+            .header("Accept", "a/b")
+            .header("Accept", "c/d")
+            .header("Cookie", "k=1; l=2")
+            .header("Content-Type", "application/json");
+        let mut event = json_of(request, br#"{"a":1}"#);
+        let context = event["requestContext"].as_object_mut().unwrap();
+        assert!(context.remove("time").unwrap().as_str().unwrap().ends_with(" +0000"));
+        assert!(context.remove("timeEpoch").unwrap().as_i64().unwrap() > 1_700_000_000_000);
+        let trace = event["headers"].as_object_mut().unwrap().remove("x-amzn-trace-id").unwrap();
+        assert_eq!(trace.as_str().unwrap().len(), "Root=1-5e6722a7-cc56xmpl46db7ae02d4da47e".len());
+        let expected = json!({
+            "version": "2.0",
+            "routeKey": "POST /things/{id}",
+            "rawPath": "/things/a%20b",
+            "rawQueryString": "x=1&y=%C3%A4+b&x=2",
+            "cookies": ["k=1", "l=2"],
+            "headers": {
+                "accept": "a/b,c/d",
+                "content-type": "application/json",
+                "host": "registry.example.com:9000",
+                "user-agent": "curl/8",
+                "x-forwarded-for": "192.0.2.7",
+                "x-forwarded-port": "9000",
+                "x-forwarded-proto": "http",
+            },
+            "queryStringParameters": {"x": "1,2", "y": "ä b"},
+            "requestContext": {
+                "accountId": "000000000000",
+                "apiId": "local",
+                "domainName": "registry.example.com:9000",
+                "domainPrefix": "registry",
+                "http": {
+                    "method": "POST",
+                    "path": "/things/a%20b",
+                    "protocol": "HTTP/1.1",
+                    "sourceIp": "192.0.2.7",
+                    "userAgent": "curl/8",
+                },
+                "requestId": "JKJaXmPLvHcESHA=",
+                "routeKey": "POST /things/{id}",
+                "stage": "$default",
+            },
+            "pathParameters": {"id": "a b"},
+            "body": "{\"a\":1}",
+            "isBase64Encoded": false,
+        });
+        assert_eq!(event, expected);
+    }
+
+    #[test]
+    fn lambda_http_reads_the_event() {
+        let request = Request::builder()
+            .uri("/things/a%2Fb?x=%22")
+            .header("Cookie", "k=1")
+            .header("X-Forwarded-Proto", "ftp://")
+            .header("X-Latin", HeaderValue::from_bytes(b"caf\xe9").unwrap())
+            .header("X-Utf8", HeaderValue::from_bytes("caf\u{e9}".as_bytes()).unwrap());
+        let request = request_of(&event_of(request, b"hello").unwrap());
+        assert_eq!(request.uri(), "http://127.0.0.1:9000/things/a%2Fb?x=%22");
+        assert_eq!(request.path_parameters().first("id"), Some("a/b"));
+        assert_eq!(request.headers()["host"], "127.0.0.1:9000");
+        assert_eq!(request.headers()["cookie"], "k=1");
+        assert_eq!(request.headers()["x-forwarded-proto"], "http");
+        assert_eq!(request.headers()["x-latin"], request.headers()["x-utf8"]);
+        assert!(matches!(request.body(), Body::Text(text) if text == "hello"));
+    }
+
+    #[test]
+    fn what_lambda_http_would_panic_on_is_refused() {
+        let hosts = [
+            "",
+            "a b",
+            "a/b",
+            "a@b",
+            "a:b",
+            "a:0",
+            "a:99999",
+            "[::1",
+            "[g]",
+            "::1",
+            "1.2.3.4.5",
+            "$(x)",
+            "a\"b",
+            "a,b",
+        ];
+        for host in hosts {
+            let request = Request::builder().uri("/things/a").header("Host", host);
+            assert_eq!(event_of(request, b"").err(), Some(BadRequest), "{host}");
+        }
+        let two = Request::builder().uri("/things/a").header("Host", "a").header("Host", "b");
+        assert_eq!(event_of(two, b"").err(), Some(BadRequest));
+        for host in ["a", "a:1", "127.0.0.1:9000", "[::1]:9000", "[::1]", "a_b.example"] {
+            let request = Request::builder().uri("/things/a").header("Host", host);
+            let event = event_of(request, b"").expect(host);
+            assert_eq!(request_of(&event).headers()["host"], host);
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_is_not_utf_8_is_refused() {
+        assert_eq!(event_of(Request::builder().uri("/things/%FF"), b"").err(), Some(BadRequest));
+        assert_eq!(json_of(Request::builder().uri("/things/"), b"")["pathParameters"]["id"], "");
+        assert_eq!(json_of(Request::builder().uri("/things/%00%25"), b"")["pathParameters"]["id"], "\0%");
+    }
+
+    #[test]
+    fn a_body_is_text_where_it_is_said_to_be_and_is() {
+        let of = |content_type: Option<&str>, body: &[u8]| {
+            let mut request = Request::builder().uri("/things/a");
+            if let Some(content_type) = content_type {
+                request = request.header("Content-Type", content_type);
+            }
+            let event = json_of(request, body);
+            (event["body"].clone(), event["isBase64Encoded"].clone())
+        };
+        let (text, base64) = (|text| (json!(text), json!(false)), |text| (json!(text), json!(true)));
+        assert_eq!(of(None, b""), (Value::Null, json!(false)));
+        assert_eq!(of(None, b"a"), text("a"));
+        assert_eq!(of(Some("Application/JSON; charset=utf-8"), b"a"), text("a"));
+        assert_eq!(of(Some("application/problem+json"), b"a"), text("a"));
+        assert_eq!(of(Some("text/plain"), b"\xff"), base64("/w=="));
+        assert_eq!(of(Some("application/octet-stream"), b"a"), base64("YQ=="));
+        assert_eq!(of(Some("application/x-www-form-urlencoded"), b"a"), base64("YQ=="));
+    }
+
+    #[test]
+    fn an_answer_becomes_a_response() {
+        let answer = json!({"statusCode": 201, "headers": {"x-a": "b", "content-length": "7"}, "cookies": ["c=1", "d=2"],
+            "multiValueHeaders": {}, "isBase64Encoded": true, "body": "YQ=="});
+        let response = response(answer.to_string().as_bytes()).unwrap();
+        assert_eq!(response.status(), 201);
+        assert_eq!(response.headers()["x-a"], "b");
+        assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2);
+        assert!(response.headers().get(CONTENT_LENGTH).is_none());
+    }
+
+    #[test]
+    fn what_is_no_answer_is_none() {
+        for answer in [
+            "",
+            "null",
+            "{}",
+            "[]",
+            r#"{"statusCode":"200"}"#,
+            r#"{"statusCode":99}"#,
+            r#"{"statusCode":70000}"#,
+            r#"{"statusCode":200,"headers":{"a b":"c"}}"#,
+            r#"{"statusCode":200,"headers":{"a":"b\n"}}"#,
+            r#"{"statusCode":200,"isBase64Encoded":true,"body":"*"}"#,
+        ] {
+            assert!(response(answer.as_bytes()).is_none(), "{answer}");
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! The registry as a whole: engine, table, functions, and the server in front of them.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use shared::agent_url::AgentUrlPolicy;
+use shared::random::Random;
+use shared::runtime::Resources;
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::admin_token::AdminToken;
+use crate::engine::{self, EmbeddedEngine, Engine, EngineError, Storage};
+use crate::functions::{Functions, Outcome, SetUpError};
+use crate::gateway::Gateway;
+use crate::invoke_api::InvokeApi;
+use crate::server::{Apis, Server};
+use crate::template::{Template, TemplateError};
+
+/// The port that is listened on unless another is asked for.
+pub const DEFAULT_PORT: u16 = 9000;
+/// The table's name unless another is asked for.
+pub const DEFAULT_TABLE_NAME: &str = "workspaces";
+
+/// How a registry is to be started.
+pub struct Options {
+    /// The address to listen on. Whoever reaches it may invoke functions directly.
+    pub host: IpAddr,
+    /// The port to listen on; 0 for any that is free.
+    pub port: u16,
+    /// Where the table is.
+    pub engine: Engine,
+    /// What it is called.
+    pub table_name: String,
+    /// The operator's credential.
+    pub admin_token: AdminToken,
+    /// Where an agent's URL may point.
+    pub agent_url_policy: AgentUrlPolicy,
+    /// The registry's address in answers, when it is not the one that the caller uses.
+    pub platform_url: Option<String>,
+    /// Where tokens and ids come from.
+    pub random: Random,
+    /// Where the functions look for the engine, when that is not the engine itself but, say, a proxy in front of it.
+    /// The table is made in the engine itself.
+    pub store_endpoint: Option<String>,
+}
+
+impl Default for Options {
+    /// An empty registry in memory, on port 9000 of the loopback interface, with an admin token of its own.
+    fn default() -> Self {
+        Self {
+            host: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            port: DEFAULT_PORT,
+            engine: Engine::Memory,
+            table_name: DEFAULT_TABLE_NAME.to_owned(),
+            admin_token: AdminToken::generate(),
+            agent_url_policy: AgentUrlPolicy::Any,
+            platform_url: None,
+            random: Random::OS,
+            store_endpoint: None,
+        }
+    }
+}
+
+/// Why a registry did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Somebody else listens there.
+    #[error("Port {0} is already in use: pick another one with --port, or --port 0 for any that is free.")]
+    PortInUse(u16),
+    /// The address cannot be listened on.
+    #[error("The registry cannot listen on {address}: {source}.")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The template is not understood.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// A function refuses to start.
+    #[error(transparent)]
+    SetUp(#[from] SetUpError),
+    /// There is no engine, or no table in it.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+/// A registry that runs until it is stopped or dropped.
+pub struct Registry {
+    url: String,
+    engine: RunningEngine,
+    table_name: String,
+    admin_token: AdminToken,
+    functions: Arc<Functions>,
+    server: Server,
+}
+
+/// The engine that a registry uses: its own, or somebody else's.
+enum RunningEngine {
+    Own(EmbeddedEngine),
+    At(String),
+}
+
+impl Registry {
+    /// Starts a registry; when this returns, it answers.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let template = Template::embedded()?;
+        let (listener, listening) = listen(SocketAddr::new(options.host, options.port)).await?;
+        let engine = RunningEngine::start(options.engine).await?;
+        engine::ensure_table(engine.endpoint(), &options.table_name, &template.table).await?;
+        let store_endpoint = options.store_endpoint.as_deref().unwrap_or(engine.endpoint());
+        let resources = Resources { dynamodb: engine::client(store_endpoint), random: options.random };
+        let parameters = BTreeMap::from([
+            ("AdminTokenSha256", options.admin_token.sha256()),
+            ("AgentUrlPolicy", options.agent_url_policy.as_str().to_owned()),
+            ("PlatformUrl", options.platform_url.unwrap_or_default()),
+        ]);
+        let functions = Functions::new(&template, &parameters, &options.table_name, &resources)?;
+        let functions = Arc::new(functions);
+        let routes = template.functions.into_iter().flat_map(|function| function.routes).collect();
+        let gateway = Gateway::new(routes, Arc::clone(&functions), listening);
+        let invoke_api = InvokeApi::new(Arc::clone(&functions));
+        let server = Server::start(listener, Apis { gateway, invoke_api });
+        Ok(Self {
+            url: format!("http://{listening}"),
+            engine,
+            table_name: options.table_name,
+            admin_token: options.admin_token,
+            functions,
+            server,
+        })
+    }
+
+    /// The registry's address: `http://HOST:PORT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The address of the DynamoDB engine itself.
+    pub fn dynamodb_endpoint(&self) -> &str {
+        self.engine.endpoint()
+    }
+
+    /// The name of the table.
+    pub fn table_name(&self) -> &str {
+        &self.table_name
+    }
+
+    /// The operator's credential.
+    pub fn admin_token(&self) -> &AdminToken {
+        &self.admin_token
+    }
+
+    /// Invokes a function directly, as through the Invoke API. `None` when there is no such function.
+    pub async fn invoke(&self, function: &str, event: Vec<u8>) -> Option<Outcome> {
+        let function = self.functions.get(function)?;
+        Some(function.invoke(&event, Uuid::new_v4()).await)
+    }
+
+    /// Answers what is being answered, for some seconds at most, and ends.
+    pub async fn stop(self) {
+        self.server.stop().await;
+        if let RunningEngine::Own(engine) = self.engine {
+            engine.stop().await;
+        }
+    }
+}
+
+impl RunningEngine {
+    async fn start(engine: Engine) -> Result<Self, EngineError> {
+        match engine {
+            Engine::Memory => EmbeddedEngine::start(Storage::Memory).await.map(Self::Own),
+            Engine::File(path) => EmbeddedEngine::start(Storage::File(path)).await.map(Self::Own),
+            Engine::Endpoint(endpoint) => {
+                engine::check_endpoint(&endpoint)?;
+                Ok(Self::At(endpoint))
+            }
+        }
+    }
+
+    fn endpoint(&self) -> &str {
+        match self {
+            Self::Own(engine) => engine.endpoint(),
+            Self::At(endpoint) => endpoint,
+        }
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let failed = |source: io::Error| {
+        if source.kind() == io::ErrorKind::AddrInUse {
+            return StartError::PortInUse(address.port());
+        }
+        StartError::Listen { address, source }
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let listening = listener.local_addr().map_err(failed)?;
+    Ok((listener, listening))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http_client::HttpClient;
+    use http::Method;
+    use serde_json::{Value, json};
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    async fn start(options: Options) -> Registry {
+        Registry::start(Options { port: 0, ..options }).await.expect("a registry")
+    }
+
+    async fn raw(url: &str, request: &[u8]) -> String {
+        let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.expect("a connection");
+        stream.write_all(request).await.expect("a request");
+        let mut answer = vec![0; 4_096];
+        let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut answer)).await;
+        let length = read.expect("an answer in time").expect("an answer");
+        answer.truncate(length);
+        String::from_utf8(answer).expect("text")
+    }
+
+    #[tokio::test]
+    async fn several_registries_share_an_engine() {
+        let engine = EmbeddedEngine::start(Storage::Memory).await.expect("an engine");
+        let shared =
+            || Options { engine: Engine::Endpoint(engine.endpoint().to_owned()), ..Options::default() };
+        let (one, two) = tokio::join!(start(shared()), start(shared()));
+        assert_eq!(one.dynamodb_endpoint(), engine.endpoint());
+        let body = json!({"id": "one", "name": "One"});
+        let token = one.admin_token().expose();
+        let client = HttpClient::new(one.url());
+        let created = client.send(Method::POST, "/workspaces", Some(token), Some(&body));
+        assert_eq!(created.await.expect("a reply").status, 201);
+        let seen = two.invoke("get-workspace", br#"{"workspace_id":"one"}"#.to_vec()).await;
+        let seen: Value = serde_json::from_slice(&seen.expect("a function").expect("an answer")).unwrap();
+        assert_eq!(seen["name"], "One");
+        assert!(two.invoke("nothing", Vec::new()).await.is_none());
+        one.stop().await;
+        two.stop().await;
+        engine.stop().await;
+    }
+
+    #[tokio::test]
+    async fn the_functions_store_may_be_another_than_the_engine() {
+        let nowhere = Some("http://127.0.0.1:1".to_owned());
+        let registry = start(Options { store_endpoint: nowhere, ..Options::default() }).await;
+        let reply = HttpClient::new(registry.url())
+            .send(Method::GET, "/workspaces/one", Some(registry.admin_token().expose()), None)
+            .await
+            .expect("a reply");
+        assert_eq!((reply.status.as_u16(), &reply.body["code"]), (500, &json!("store_unavailable")));
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let registry = start(Options::default()).await;
+        let port: u16 = registry.url().rsplit(':').next().unwrap().parse().unwrap();
+        let refused = Registry::start(Options { port, ..Options::default() }).await;
+        let error = refused.err().expect("in use").to_string();
+        assert!(error.starts_with(&format!("Port {port} is already in use: ")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn no_request_takes_the_server_down() {
+        let registry = start(Options::default()).await;
+        let get = |host: &str| format!("GET /workspaces/a HTTP/1.1\r\nHost: {host}\r\n\r\n").into_bytes();
+        for (request, status) in [
+            (b"\x16\x03\x01\r\n\r\n".to_vec(), "400"),
+            (get("a b"), "400"),
+            (get("1.2.3.4.5"), "400"),
+            (get("[::1"), "400"),
+            (b"GET /workspaces/%ff HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "400"),
+            (b"GET /workspaces/a HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n".to_vec(), "401"),
+            (b"GET /workspaces/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "401"),
+            (b"GET /workspaces/a HTTP/1.0\r\n\r\n".to_vec(), "401"),
+            (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
+            (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
+            (b"DELETE /workspaces/a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
+            (b"POST /workspaces HTTP/1.1\r\nHost: a\r\nContent-Length: 10485761\r\n\r\n".to_vec(), "413"),
+            (get(&"a".repeat(1_000)), "400"),
+            (get("registry.example"), "401"),
+        ] {
+            let answer = raw(registry.url(), &request).await;
+            let shown = String::from_utf8_lossy(&request).chars().take(80).collect::<String>();
+            assert_eq!(answer.split(' ').nth(1), Some(status), "{shown}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_says_nothing_does_not_keep_the_server_from_stopping() {
+        let registry = start(Options::default()).await;
+        let silent = TcpStream::connect(registry.url().trim_start_matches("http://")).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(15), registry.stop()).await;
+        assert!(stopped.is_ok());
+        drop(silent);
+    }
+
+    #[tokio::test]
+    async fn the_invoke_api_answers_as_lambda_s() {
+        let registry = start(Options::default()).await;
+        let invoke = async |name: &str, headers: &str, payload: &str| {
+            let length = payload.len();
+            let line = format!("POST /2015-03-31/functions/{name}/invocations HTTP/1.1");
+            let request = format!("{line}\r\nHost: a\r\nContent-Length: {length}\r\n{headers}\r\n{payload}");
+            raw(registry.url(), request.as_bytes()).await
+        };
+        let unknown = r#"{"workspace_id":"unheard-of"}"#;
+        for (name, headers, payload, expected) in [
+            ("admin-revoke", "", unknown, ["HTTP/1.1 200", r#""revoked":0"#]),
+            (
+                "function%3Aadmin-revoke%3Alive",
+                "",
+                unknown,
+                ["HTTP/1.1 200", "x-amz-executed-version: $LATEST"],
+            ),
+            (
+                "get-workspace",
+                "",
+                unknown,
+                ["x-amz-function-error: Unhandled", r#""errorType":"WorkspaceNotFound""#],
+            ),
+            ("get-workspace", "", "", ["x-amz-function-error: Unhandled", r#""errorType":"InvalidPayload""#]),
+            ("get-workspace", "", "{", ["HTTP/1.1 400", "x-amzn-errortype: InvalidRequestContentException"]),
+            ("nothing", "", "{}", ["HTTP/1.1 404", "x-amzn-errortype: ResourceNotFoundException"]),
+            (
+                "get-workspace",
+                "X-Amz-Invocation-Type: Event\r\n",
+                "{}",
+                ["HTTP/1.1 202", "x-amzn-requestid: "],
+            ),
+            (
+                "get-workspace",
+                "X-Amz-Invocation-Type: DryRun\r\n",
+                "{}",
+                ["HTTP/1.1 204", "x-amzn-requestid: "],
+            ),
+            (
+                "get-workspace",
+                "X-Amz-Invocation-Type: x\r\n",
+                "{}",
+                ["HTTP/1.1 400", "InvalidParameterValue"],
+            ),
+            ("get-workspace", "Origin: http://a\r\n", "{}", ["HTTP/1.1 403", "AccessDeniedException"]),
+        ] {
+            let answer = invoke(name, headers, payload).await;
+            for expected in expected {
+                assert!(answer.contains(expected), "{name} {headers}: {expected} is not in {answer}");
+            }
+        }
+    }
+}
