@@ -1,0 +1,221 @@
+//! What holds for every route: headers, errors, authentication first.
+
+use serde_json::{Value, json};
+use shared::config::Env;
+use shared::random::Random;
+use shared::runtime::{Function, Resources};
+use tests::world::{LOG, test};
+
+#[tokio::test]
+async fn every_response_is_json_that_nobody_stores() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        for reply in [
+            w.create(json!({"name": "x"})).await,
+            w.create(json!({})).await,
+            w.register_url(&id, Some(&token), "https://a.example").await,
+            w.register_url(&id, None, "https://a.example").await,
+            w.revoke(&id, json!({})).await,
+            w.mint(&id, json!({})).await,
+            w.get(&format!("/workspaces/{id}"), Some(w.admin())).await,
+            w.get(&format!("/workspaces/{id}"), None).await,
+        ] {
+            assert_eq!(reply.header("cache-control"), Some("no-store"));
+            assert_eq!(reply.header("content-type"), Some("application/json"));
+            if reply.status >= 400 {
+                assert!(!reply.code().is_empty() && reply.json["error"].as_str().unwrap().ends_with('.'));
+                let request_id = reply.json["request_id"].as_str().unwrap();
+                assert!(LOG.text().contains(request_id), "the log can be searched for it");
+                assert_eq!(reply.json.get("field").is_some(), reply.code() == "invalid_request");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn g12_admin_routes_take_the_admin_token_and_nothing_else() {
+    test(async |w| {
+        let (id, owner) = w.spawned().await;
+        let api = w.mint(&id, json!({})).await.token();
+        let (stranger, _) = w.chosen_token();
+        let routes = [
+            "/workspaces".to_owned(),
+            format!("/admin/workspaces/{id}/tokens"),
+            format!("/admin/workspaces/{id}/revoke-auth-tokens"),
+            "/admin/workspaces/a%20b/tokens".to_owned(),
+        ];
+        let before = w.items().await;
+        for route in &routes {
+            // Authentication comes first: the body is not even JSON.
+            let (missing, requests) = w.requests_of(w.post(route, None, json!("x"))).await;
+            assert_eq!((missing.status, missing.code()), (401, "missing_token"), "{route}");
+            assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
+            assert!(requests.is_empty());
+            for bearer in [owner.as_str(), &api, &stranger, "short"] {
+                let (reply, requests) =
+                    w.requests_of(w.post(route, Some(bearer), json!({"name": "x"}))).await;
+                assert_eq!((reply.status, reply.code()), (401, "invalid_token"), "{route}");
+                assert_eq!(reply.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
+                assert!(requests.is_empty(), "an admin token is checked offline");
+            }
+        }
+        assert_eq!(w.items().await, before);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_no_json_object_is_said_so() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let routes = [
+            ("/workspaces".to_owned(), w.admin().to_owned()),
+            ("/registry/register".to_owned(), token),
+            (format!("/admin/workspaces/{id}/tokens"), w.admin().to_owned()),
+            (format!("/admin/workspaces/{id}/revoke-auth-tokens"), w.admin().to_owned()),
+        ];
+        for (route, bearer) in routes {
+            for body in [
+                &b"{"[..],
+                b"[]",
+                b"null",
+                b"7",
+                b"\"x\"",
+                b"{\"a\":1}}",
+                b"\xff\xfe",
+                b"{\"a\":\"\xff\"}",
+                b"\x1f\x8b",
+            ] {
+                let url = format!("{}{route}", w.registry.url());
+                for content_type in ["application/json", "application/octet-stream"] {
+                    let request = w.http.post(&url).bearer_auth(&bearer).header("content-type", content_type);
+                    let reply = w.send(request.body(body.to_vec())).await;
+                    assert_eq!((reply.status, reply.code()), (400, "invalid_json"), "{route} {body:?}");
+                }
+            }
+            let large = w.http.post(format!("{}{route}", w.registry.url())).bearer_auth(&bearer);
+            let reply = w.send(large.body(vec![b' '; 64 * 1024 + 1])).await;
+            assert_eq!((reply.status, reply.code()), (413, "payload_too_large"), "{route}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_needs_no_content_type() {
+    test(async |w| {
+        for content_type in [
+            None,
+            Some("text/plain"),
+            Some("application/octet-stream"),
+            Some("application/json; charset=utf-8"),
+        ] {
+            let mut request = w.http.post(format!("{}/workspaces", w.registry.url())).bearer_auth(w.admin());
+            if let Some(content_type) = content_type {
+                request = request.header("content-type", content_type);
+            }
+            let reply = w.send(request.body(r#"{"name": "é"}"#)).await;
+            assert_eq!((reply.status, &reply.json["name"]), (201, &json!("é")), "{content_type:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn errors_repeat_nothing_that_was_sent() {
+    test(async |w| {
+        let marker = "hunter2-hunter2-hunter2-hunter2-hunter2";
+        let (id, token) = w.spawned().await;
+        let bodies = [
+            json!({"name": [marker]}),
+            json!({"name": "x", "id": marker.repeat(3)}),
+            json!({marker: 1}),
+            json!({"name": "x", "tier": marker}),
+        ];
+        let mut replies = Vec::new();
+        for body in bodies {
+            replies.push(w.create(body.clone()).await.text);
+            let mut register = body;
+            register["id"] = json!(id);
+            register["url"] = json!(format!("ftp://{marker}"));
+            register["agent_card"] = json!({});
+            replies.push(w.register(Some(&token), register).await.text);
+        }
+        replies.push(w.register_url(&id, Some(marker), "https://a.example").await.text);
+        replies.push(w.revoke(marker, json!({"scope": marker})).await.text);
+        let error = w.invoke("admin-revoke", json!({"workspace_id": id, marker: marker})).await.unwrap_err();
+        replies.push(error.to_string());
+        for reply in replies {
+            assert!(!reply.contains("hunter2"), "{reply}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_no_route_is_not_found() {
+    test(async |w| {
+        for (method, path) in [
+            ("GET", "/"),
+            ("GET", "/workspaces"),
+            ("DELETE", "/workspaces/x"),
+            ("POST", "/registry"),
+            ("GET", "/registry/register"),
+            ("POST", "/workspaces/x/"),
+            ("PUT", "/workspaces"),
+        ] {
+            let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+            let reply = w.send(w.http.request(method, format!("{}{path}", w.registry.url()))).await;
+            assert_eq!((reply.status, &reply.json), (404, &json!({"message": "Not Found"})), "{path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_platform_url_is_not_the_client_s_to_choose() {
+    test(async |w| {
+        let request = w.http.post(format!("{}/workspaces", w.registry.url())).bearer_auth(w.admin());
+        let request =
+            request.header("x-forwarded-proto", "javascript").header("x-forwarded-host", "thief.example");
+        let reply = w.send(request.json(&json!({"name": "x", "external": true}))).await;
+        assert_eq!(reply.json["connection"]["platform_url"], Value::from(w.registry.url()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn g12_without_a_valid_digest_a_function_with_an_admin_route_does_not_start() {
+    test(async |w| {
+        let starts = |digest: Option<&str>| {
+            let env = Env::from_fn(|name| match name {
+                "TABLE_NAME" => Some("workspaces".to_owned()),
+                "ADMIN_TOKEN_SHA256" => digest.map(str::to_owned),
+                _ => None,
+            });
+            let resources = || Resources { dynamodb: w.dynamodb.clone(), random: Random::OS };
+            [
+                create_workspace::CreateWorkspace::new(&env, resources()).err(),
+                admin_revoke::AdminRevoke::new(&env, resources()).err(),
+                admin_hand_over::AdminHandOver::new(&env, resources()).err(),
+                admin_mint_token::AdminMintToken::new(&env, resources()).err(),
+                get_workspace::GetWorkspace::new(&env, resources()).err(),
+            ]
+        };
+        let digest = "0123456789abcdef".repeat(4);
+        for wrong in [None, Some(""), Some("x"), Some(digest.get(1..).unwrap()), Some(w.admin())] {
+            for error in starts(wrong) {
+                let line = error.expect("it must not start").to_string();
+                assert!(line.starts_with("ADMIN_TOKEN_SHA256 is not "), "{line}");
+                assert!(!line.contains(w.admin()));
+            }
+        }
+        assert!(starts(Some(&digest)).into_iter().all(|error| error.is_none()));
+        let no_table = Env::from_fn(|_| None);
+        let resources = Resources { dynamodb: w.dynamodb.clone(), random: Random::OS };
+        let error = register::Register::new(&no_table, resources).err().unwrap();
+        assert!(error.to_string().starts_with("TABLE_NAME is not set"), "{error}");
+    })
+    .await;
+}

@@ -1,0 +1,166 @@
+//! Hostile input at every field: never a 5xx, never a hang, never a change.
+
+use serde_json::{Value, json};
+use tests::world::{World, test};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn nasty_values() -> Vec<Value> {
+    let deep = |levels: usize| {
+        let text = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
+        serde_json::from_str(&text).unwrap_or(Value::Null)
+    };
+    vec![
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(1.5),
+        json!(1e308),
+        json!(u64::MAX),
+        json!(""),
+        json!(" "),
+        json!("\u{0}"),
+        json!("\u{202e}\u{feff}"),
+        json!("'; DROP TABLE workspaces; --"),
+        json!("${jndi:ldap://a}"),
+        json!("../../etc/passwd"),
+        json!("<script>"),
+        json!("a\r\nSet-Cookie: x"),
+        json!("é".repeat(300)),
+        json!("x".repeat(10_000)),
+        json!([]),
+        json!({}),
+        json!([[]]),
+        json!({"": {"": []}}),
+        json!({"S": "x"}),
+        deep(100),
+        json!("http://127.0.0.1"),
+        json!("http://[::1]"),
+        json!("#owner_hash"),
+        json!(":presented"),
+        json!("sealed"),
+    ]
+}
+
+async fn is_refused_or_fine(w: &World, path: &str, bearer: Option<&str>, body: Value) {
+    let reply = w.post(path, bearer, body.clone()).await;
+    assert!(reply.status < 500, "{} for {path} {body}: {}", reply.status, reply.text);
+    assert!(reply.status < 300 || !reply.code().is_empty(), "{}", reply.text);
+}
+
+#[tokio::test]
+async fn no_value_of_any_field_makes_a_5xx() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let admin = Some(w.admin());
+        for value in nasty_values() {
+            for field in [
+                "id",
+                "name",
+                "role",
+                "tier",
+                "runtime",
+                "parent_id",
+                "url",
+                "external",
+                "compute",
+                "auth_token_sha256",
+                "bootstrap",
+            ] {
+                let mut body = json!({"name": "x"});
+                body[field] = value.clone();
+                is_refused_or_fine(w, "/workspaces", admin, body).await;
+            }
+            for field in ["id", "url", "agent_card", "auth_token_sha256"] {
+                let mut body = json!({"id": id, "agent_card": {"x": value}});
+                body[field] = value.clone();
+                is_refused_or_fine(w, "/registry/register", Some(&token), body.clone()).await;
+                is_refused_or_fine(w, "/registry/register", None, body).await;
+            }
+            for field in ["scope", "operation_id", "expected_epoch", "auth_token_sha256"] {
+                let path = format!("/admin/workspaces/{}/", w.new_id());
+                is_refused_or_fine(w, &format!("{path}revoke-auth-tokens"), admin, json!({field: value}))
+                    .await;
+                is_refused_or_fine(w, &format!("{path}tokens"), admin, json!({field: value})).await;
+                for function in ["admin-revoke", "get-workspace"] {
+                    if let Err(error) = w.invoke(function, json!({"workspace_id": value, field: value})).await
+                    {
+                        assert_eq!(error["errorType"], "InvalidPayload", "{error}");
+                    }
+                }
+            }
+        }
+    })
+    .await;
+}
+
+/// Sends bytes as they are and reads the answer, bounded in time.
+async fn raw(w: &World, bytes: &[u8]) -> String {
+    let address = w.registry.url().trim_start_matches("http://").to_owned();
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    // The other side may have hung up already: that is an answer too.
+    let _refused = stream.write_all(bytes).await;
+    let mut answer = Vec::new();
+    let read =
+        tokio::time::timeout(std::time::Duration::from_secs(30), stream.read_to_end(&mut answer)).await;
+    let _reset_is_an_answer_too = read.expect("the connection hangs");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn no_request_head_brings_the_gateway_down() {
+    test(async |w| {
+        let register = |head: &str| {
+            let body = r#"{"id":"w","agent_card":{}}"#;
+            format!("POST /registry/register HTTP/1.1\r\n{head}connection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        };
+        let heads = [
+            "", "host: \r\n", "host: a b\r\n", "host: [::1\r\n", "host: %00\r\n", "host: a:99999\r\n", "host: a/b\r\n",
+            "host: a@b\r\n", "host: a?b\r\n", "host: a#b\r\n", "host: \u{e9}\r\n", "host: a\r\nhost: b\r\n",
+            "host: a\r\nx: \u{e9}\u{1f600}\r\n", "host: a\r\nx-forwarded-proto: a b\r\n", "host: a\r\nauthorization: \u{e9}\r\n",
+            "host: a\r\nauthorization: Bearer a\r\nauthorization: Bearer b\r\n", "host: a\r\ncookie: a=b\r\ncookie: c\r\n",
+            "host: a\r\nx-amzn-trace-id: \u{7f}\r\n", "host: a\r\ncontent-type: \u{e9}\r\n", "host: a\r\nidempotency-key: \t\r\n",
+        ];
+        for head in heads {
+            let answer = raw(w, register(head).as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{head:?}: {answer}");
+        }
+        let latin = [b"POST /registry/register HTTP/1.1\r\nhost: a\r\nx: \xff\xfe\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}".as_slice()].concat();
+        assert!(raw(w, &latin).await.starts_with("HTTP/1.1 4"));
+        for target in ["/workspaces/%", "/workspaces/%zz", "/workspaces/%ff", "/workspaces/a?x=%ff&y[]={}|^", "/workspaces/%00",
+            "//workspaces/a", "/workspaces/..%2f..", "/workspaces/a/../b", "*", "/workspaces/a#b", "http://x/workspaces/a"]
+        {
+            let answer = raw(w, format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 4"), "{target}: {answer}");
+        }
+        for garbage in ["\u{0}\u{1}\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "POST / HTTP/1.1\r\ncontent-length: -1\r\n\r\n"] {
+            let answer = raw(w, garbage.as_bytes()).await;
+            assert!(answer.starts_with("HTTP/1.1 400"), "{garbage:?}: {answer}");
+        }
+        let (id, token) = w.spawned().await;
+        assert_eq!(w.register_url(&id, Some(&token), "https://a.example").await.status, 200, "still there");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn duplicate_keys_and_odd_json_are_no_way_around_a_check() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let (other, _) = w.spawned().await;
+        let before = w.item(&other).await;
+        for body in [
+            format!(r#"{{"id":"{id}","id":"{other}","agent_card":{{}}}}"#),
+            format!(r#"{{"id":"{other}","id":"{id}","agent_card":{{}},"i\u0064":"{other}"}}"#),
+            format!(
+                r#"{{"id":"{id}","agent_card":{{}},"url":"https://a.example","url":"http://127.0.0.1"}}"#
+            ),
+        ] {
+            let request = w.http.post(format!("{}/registry/register", w.registry.url())).bearer_auth(&token);
+            let reply = w.send(request.body(body)).await;
+            assert!((400..500).contains(&reply.status), "{}", reply.text);
+        }
+        assert_eq!(w.item(&other).await, before);
+    })
+    .await;
+}

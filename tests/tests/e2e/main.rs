@@ -1,0 +1,24 @@
+//! The registry from the outside: every line of the contract, every guarantee (its number in the test's name), races,
+//! faults and hostile input. See the crate's documentation for how a test gets a world of its own.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    reason = "a test fails by panicking"
+)]
+
+mod contract_create;
+mod contract_get;
+mod contract_hand_over;
+mod contract_http;
+mod contract_mint;
+mod contract_register;
+mod contract_revoke;
+mod faults;
+mod hostile;
+mod migration;
+mod races;
+mod requests;
