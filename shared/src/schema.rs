@@ -418,32 +418,10 @@ pub fn epoch_of(item: &Item) -> Result<Epoch, MalformedItem> {
 
 fn removed(item: &Item) -> Result<Workspace, MalformedItem> {
     let id = required(WORKSPACE_ID, text_of(item, WORKSPACE_ID)?)?;
-    Ok(Workspace {
-        id: required(WORKSPACE_ID, WorkspaceId::parse(&id))?,
-        status: Status::Removed,
-        profile: Profile {
-            name: String::new(),
-            role: None,
-            tier: None,
-            runtime: None,
-            parent_id: None,
-            external: false,
-            compute: None,
-        },
-        url: None,
-        agent_card: None,
-        created_at: String::new(),
-        created_op: String::new(),
-        registered_at: None,
-        registered_by: None,
-        revoked_at: None,
-        epoch: Epoch(number_of(item, EPOCH)?.unwrap_or_default()),
-        owner: None,
-        previous_owner: None,
-        api_tokens: BTreeMap::new(),
-        successor: None,
-        last_operation: None,
-    })
+    let id = required(WORKSPACE_ID, WorkspaceId::parse(&id))?;
+    let epoch = Epoch(number_of(item, EPOCH)?.unwrap_or_default());
+    let workspace = Workspace::new(id, Status::Removed, Profile::default(), String::new(), String::new());
+    Ok(Workspace { epoch, ..workspace })
 }
 
 fn owner_of(item: &Item) -> Result<Option<Owner>, MalformedItem> {
@@ -625,34 +603,8 @@ mod tests {
 
     fn least() -> Workspace {
         let Workspace { id, profile, created_at, created_op, .. } = full();
-        let Profile { name, .. } = profile;
-        let profile = Profile {
-            name,
-            role: None,
-            tier: None,
-            runtime: None,
-            parent_id: None,
-            external: false,
-            compute: None,
-        };
-        Workspace {
-            id,
-            status: Status::Provisioning,
-            profile,
-            url: None,
-            agent_card: None,
-            created_at,
-            created_op,
-            registered_at: None,
-            registered_by: None,
-            revoked_at: None,
-            epoch: Epoch::FIRST,
-            owner: None,
-            previous_owner: None,
-            api_tokens: BTreeMap::new(),
-            successor: None,
-            last_operation: None,
-        }
+        let profile = Profile { name: profile.name, ..Profile::default() };
+        Workspace::new(id, Status::Provisioning, profile, created_at, created_op)
     }
 
     #[test]

@@ -168,7 +168,7 @@ pub struct Compute {
 }
 
 /// What the creator said of the workspace. The registry keeps it and makes no decision on it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile {
     /// A name for people.
     pub name: String,
@@ -224,6 +224,34 @@ pub struct Workspace {
 }
 
 impl Workspace {
+    /// A workspace at its first epoch, with its door open and no token. `created_at` is RFC 3339.
+    pub fn new(
+        id: WorkspaceId,
+        status: Status,
+        profile: Profile,
+        created_at: String,
+        created_op: String,
+    ) -> Self {
+        Self {
+            id,
+            status,
+            profile,
+            url: None,
+            agent_card: None,
+            created_at,
+            created_op,
+            registered_at: None,
+            registered_by: None,
+            revoked_at: None,
+            epoch: Epoch::FIRST,
+            owner: None,
+            previous_owner: None,
+            api_tokens: BTreeMap::new(),
+            successor: None,
+            last_operation: None,
+        }
+    }
+
     /// Whether this is the hash of the live owner token.
     pub fn is_owner(&self, hash: &TokenHash) -> bool {
         self.owner.as_ref().and_then(|owner| owner.hash.token()) == Some(hash)

@@ -14,7 +14,7 @@ use shared::runtime::{Function, Resources};
 use shared::store::{Created, Store, WarmUp};
 use shared::time::Now;
 use shared::token::{NewToken, TokenHash};
-use shared::workspace::{ApiToken, Compute, Epoch, Owner, OwnerHash, Profile, Status, Workspace};
+use shared::workspace::{ApiToken, Compute, Owner, OwnerHash, Profile, Status, Workspace};
 
 /// The function.
 pub struct CreateWorkspace {
@@ -122,24 +122,9 @@ impl CreateWorkspace {
             Some(id) => id,
             None => WorkspaceId::generate(self.random)?,
         };
-        let mut workspace = Workspace {
-            id,
-            status,
-            profile: wish.profile,
-            url: wish.url,
-            agent_card: None,
-            created_at: Now::read().rfc3339(),
-            created_op: request.request_id().to_owned(),
-            registered_at: None,
-            registered_by: None,
-            revoked_at: None,
-            epoch: Epoch::FIRST,
-            owner: None,
-            previous_owner: None,
-            api_tokens: [].into(),
-            successor: None,
-            last_operation: None,
-        };
+        let (created_at, created_op) = (Now::read().rfc3339(), request.request_id().to_owned());
+        let mut workspace =
+            Workspace { url: wish.url, ..Workspace::new(id, status, wish.profile, created_at, created_op) };
         admit(&mut workspace, role, &first_token);
         let workspace = match self.store.create(&workspace).await? {
             Created::Written => {

@@ -16,35 +16,17 @@ fn now() -> Now {
 }
 
 fn open() -> Workspace {
+    let id = WorkspaceId::parse("w").unwrap();
+    let profile = Profile { name: "w".to_owned(), ..Profile::default() };
+    let last = LastOperation { id: "op".to_owned(), kind: "revoke:all".to_owned(), epoch: Epoch(5) };
     Workspace {
-        id: WorkspaceId::parse("w").unwrap(),
-        status: Status::Online,
-        profile: Profile {
-            name: "w".to_owned(),
-            role: None,
-            tier: None,
-            runtime: None,
-            parent_id: None,
-            external: false,
-            compute: None,
-        },
-        url: Some("https://a.example".to_owned()),
+        url: Some(STORED_URL.to_owned()),
         agent_card: Some(CARD.to_owned()),
-        created_at: String::new(),
-        created_op: "r".to_owned(),
-        registered_at: None,
-        registered_by: None,
-        revoked_at: None,
         epoch: Epoch(7),
-        owner: None,
         previous_owner: Some(hash("previous")),
         api_tokens: [(hash("api"), ApiToken { prefix: None, minted_at: String::new() })].into(),
-        successor: None,
-        last_operation: Some(LastOperation {
-            id: "op".to_owned(),
-            kind: "revoke:all".to_owned(),
-            epoch: Epoch(5),
-        }),
+        last_operation: Some(last),
+        ..Workspace::new(id, Status::Online, profile, String::new(), "r".to_owned())
     }
 }
 
