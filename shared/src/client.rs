@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, SdkConfig};
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_types::SdkConfig;
+
+use crate::config::{ConfigError, Env};
 
 /// For the TCP and TLS handshakes. DynamoDB is in the same region, a few milliseconds away.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -29,9 +32,28 @@ pub fn behavior_version() -> BehaviorVersion {
     BehaviorVersion::v2026_01_12()
 }
 
-/// The client of a deployed function: region and credentials from Lambda's environment.
-pub async fn from_environment() -> Client {
-    from_sdk_config(&aws_config::defaults(behavior_version()).load().await)
+/// The client of a deployed function: region and credentials from Lambda's own variables, and the endpoint where one is
+/// named. The SDK's search for them (files, metadata services, other roles) finds nothing else on Lambda, and would be a
+/// tenth of the executable.
+///
+/// # Errors
+/// [`ConfigError`] when one of the variables is missing.
+pub fn from_environment(env: &Env<'_>) -> Result<Client, ConfigError> {
+    let credentials = Credentials::new(
+        env.aws("AWS_ACCESS_KEY_ID")?,
+        env.aws("AWS_SECRET_ACCESS_KEY")?,
+        env.get("AWS_SESSION_TOKEN"),
+        None,
+        "environment",
+    );
+    let mut config = SdkConfig::builder()
+        .behavior_version(behavior_version())
+        .region(Region::new(env.aws("AWS_REGION")?))
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .use_fips(env.get("AWS_USE_FIPS_ENDPOINT").as_deref() == Some("true"))
+        .use_dual_stack(env.get("AWS_USE_DUALSTACK_ENDPOINT").as_deref() == Some("true"));
+    config.set_endpoint_url(env.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| env.get("AWS_ENDPOINT_URL")));
+    Ok(from_sdk_config(&config.build()))
 }
 
 /// A client with this registry's timeouts and retries.

@@ -95,6 +95,14 @@ impl<'a> Env<'a> {
         })
     }
 
+    /// One of the variables that Lambda itself sets.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is missing.
+    pub(crate) fn aws(&self, variable: &'static str) -> Result<String, ConfigError> {
+        self.required(variable, "Lambda sets it, elsewhere it must be set", |value| Some(value.to_owned()))
+    }
+
     fn required<T>(
         &self,
         variable: &'static str,

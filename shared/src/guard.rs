@@ -312,16 +312,12 @@ pub fn hand_over(
 /// What becomes of the cancelling of a hand-over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CancelDecision {
-    /// End the hand-over. Also an expired one: a take-over that was decided in time may still be on its way.
+    /// End the hand-over. Also when none is pending: the epoch moves, so that no take-over that was decided in time and
+    /// no hand-over whose reply was lost can land after the answer.
     Cancel,
     /// The operation is the one remembered: nothing is written.
     AlreadyDone {
         /// The epoch that it made.
-        epoch: Epoch,
-    },
-    /// There is no hand-over, and so none that could still land: nothing is written.
-    NothingPending {
-        /// The workspace's epoch.
         epoch: Epoch,
     },
     /// Refused: nothing is written.
@@ -338,7 +334,6 @@ pub fn cancel_hand_over(item: Option<&Workspace>, operation: &Operation<'_>) -> 
         Some(last) if last.kind == CANCEL => CancelDecision::AlreadyDone { epoch: last.epoch },
         Some(_) => CancelDecision::Refused(Refusal::OperationIdReused),
         None if is_elsewhere(workspace, operation) => CancelDecision::Refused(Refusal::EpochChanged),
-        None if workspace.successor.is_none() => CancelDecision::NothingPending { epoch: workspace.epoch },
         None => CancelDecision::Cancel,
     }
 }

@@ -5,13 +5,14 @@
 //! Lambda runtime logs whole events and at DEBUG the SDK logs whole items, tokens and hashes included.
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Subscriber};
+use tracing::{Level, Span, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::config::Env;
+use crate::id::WorkspaceId;
 
 /// How a log line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +24,16 @@ pub enum LogFormat {
 }
 
 /// The crates whose lines follow the level asked for.
-const OWN_CRATES: [&str; 7] =
-    ["shared", "create_workspace", "register", "admin_revoke", "admin_mint_token", "get_workspace", "local"];
+const OWN_CRATES: [&str; 8] = [
+    "shared",
+    "create_workspace",
+    "register",
+    "admin_revoke",
+    "admin_hand_over",
+    "admin_mint_token",
+    "get_workspace",
+    "local",
+];
 
 /// Lambda's two settings, by default text and INFO.
 pub fn settings(env: &Env<'_>) -> (LogFormat, LevelFilter) {
@@ -40,6 +49,11 @@ pub fn settings(env: &Env<'_>) -> (LogFormat, LevelFilter) {
         _ => LevelFilter::INFO,
     };
     (format, level)
+}
+
+/// Names the workspace that the current invocation is about, in all its log lines from here on.
+pub fn about(id: &WorkspaceId) {
+    Span::current().record("workspace_id", id.as_str());
 }
 
 /// What writes the log lines to `writer`.

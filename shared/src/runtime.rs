@@ -43,7 +43,8 @@ pub trait Function: Sized + Send + Sync + 'static {
 /// # Errors
 /// A function error, for direct invocations and for events that are neither HTTP nor direct.
 pub async fn invoke(function: &impl Function, event: LambdaEvent<Box<RawValue>>) -> Answer {
-    let span = tracing::info_span!("invocation", request_id = event.context.request_id);
+    let (request_id, workspace_id) = (&event.context.request_id, tracing::field::Empty);
+    let span = tracing::info_span!("invocation", request_id, workspace_id);
     async {
         match Event::parse(event) {
             // On the heap: the SDK's futures are large, and nested ones exceed the compiler's depth limit.
@@ -63,15 +64,13 @@ pub async fn invoke(function: &impl Function, event: LambdaEvent<Box<RawValue>>)
 pub async fn run<F: Function>() -> ExitCode {
     let env = Env::of_the_process();
     logging::start(&env);
-    let resources = Resources { dynamodb: client::from_environment().await, random: Random::OS };
-    let function = match F::new(&env, resources.clone()) {
+    let function = match set_up::<F>(&env).await {
         Ok(function) => function,
         Err(error) => {
             tracing::error!("configuration: {error}");
             return ExitCode::FAILURE;
         }
     };
-    warm_up::<F>(&env, resources.dynamodb).await;
     let function = &function;
     match Runtime::new(service_fn(move |event| invoke(function, event))).run().await {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,12 +81,18 @@ pub async fn run<F: Function>() -> ExitCode {
     }
 }
 
+async fn set_up<F: Function>(env: &Env<'_>) -> Result<F, ConfigError> {
+    let dynamodb = client::from_environment(env)?;
+    let store = Store::new(dynamodb.clone(), env.table_name()?);
+    let function = F::new(env, Resources { dynamodb, random: Random::OS })?;
+    warm_up(&store, F::WARM_UP).await;
+    Ok(function)
+}
+
 /// Makes the connection to the store while the init phase's full CPU is there and no caller waits. When that fails or
 /// takes too long the function starts all the same: the first call then makes the connection, or says what is wrong.
-async fn warm_up<F: Function>(env: &Env<'_>, dynamodb: Client) {
-    let Ok(table) = env.table_name() else { return };
-    let store = Store::new(dynamodb, table);
-    match tokio::time::timeout(client::WARM_UP_TIMEOUT, store.warm_up(F::WARM_UP)).await {
+async fn warm_up(store: &Store, request: WarmUp) {
+    match tokio::time::timeout(client::WARM_UP_TIMEOUT, store.warm_up(request)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!("no connection to the store during init: {error}"),
         Err(_) => tracing::warn!("no connection to the store during init: no answer in time"),

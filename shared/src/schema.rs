@@ -425,7 +425,9 @@ fn removed(item: &Item) -> Result<Workspace, MalformedItem> {
 }
 
 fn owner_of(item: &Item) -> Result<Option<Owner>, MalformedItem> {
-    let Some(hash) = text_of(item, OWNER_HASH)? else { return Ok(None) };
+    let Some(hash) = text_of(item, OWNER_HASH)? else {
+        return none_of(item, OWNER_HASH, &[OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH]);
+    };
     let hash = if hash == OwnerHash::SEALED {
         OwnerHash::Sealed
     } else {
@@ -461,13 +463,17 @@ fn api_tokens_of(item: &Item) -> Result<BTreeMap<TokenHash, ApiToken>, Malformed
 }
 
 fn successor_of(item: &Item) -> Result<Option<Successor>, MalformedItem> {
-    let Some(hash) = hash_of(item, SUCCESSOR_HASH)? else { return Ok(None) };
+    let Some(hash) = hash_of(item, SUCCESSOR_HASH)? else {
+        return none_of(item, SUCCESSOR_HASH, &[SUCCESSOR_EXPIRES]);
+    };
     let expires = required(SUCCESSOR_EXPIRES, number_of(item, SUCCESSOR_EXPIRES)?)?;
     Ok(Some(Successor { hash, expires }))
 }
 
 fn last_operation_of(item: &Item) -> Result<Option<LastOperation>, MalformedItem> {
-    let Some(id) = text_of(item, LAST_OP_ID)? else { return Ok(None) };
+    let Some(id) = text_of(item, LAST_OP_ID)? else {
+        return none_of(item, LAST_OP_ID, &[LAST_OP_KIND, LAST_OP_EPOCH]);
+    };
     Ok(Some(LastOperation {
         id,
         kind: required(LAST_OP_KIND, text_of(item, LAST_OP_KIND)?)?,
@@ -522,6 +528,13 @@ fn number(number: impl ToString) -> AttributeValue {
 
 fn required<T>(attribute: &'static str, value: Option<T>) -> Result<T, MalformedItem> {
     value.ok_or(MalformedItem(attribute))
+}
+
+/// Nothing, where none of what goes with a missing attribute is left. A part alone is no "no": an owner whose hash was
+/// lost must not open the door.
+fn none_of<T>(item: &Item, missing: &'static str, others: &[&str]) -> Result<Option<T>, MalformedItem> {
+    let is_left = others.iter().any(|other| item.contains_key(*other));
+    if is_left { Err(MalformedItem(missing)) } else { Ok(None) }
 }
 
 fn text_of(item: &Item, attribute: &'static str) -> Result<Option<String>, MalformedItem> {
@@ -641,9 +654,12 @@ mod tests {
             CREATED_OP,
             EPOCH,
             API_TOKENS,
+            OWNER_HASH,
             OWNER_MINTED_AT,
             OWNER_EPOCH,
+            SUCCESSOR_HASH,
             SUCCESSOR_EXPIRES,
+            LAST_OP_ID,
             LAST_OP_KIND,
             LAST_OP_EPOCH,
         ];
@@ -652,6 +668,22 @@ mod tests {
             without.remove(attribute);
             let named = from_item(&without).err().map(|error| error.0);
             assert_eq!(named, required.into_iter().find(|required| required == attribute));
+        }
+    }
+
+    /// What is left of an owner, a hand-over or an operation is never read as none.
+    #[test]
+    fn g7_a_part_alone_is_malformed() {
+        for (lost, parts) in [
+            (OWNER_HASH, &[OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH][..]),
+            (SUCCESSOR_HASH, &[SUCCESSOR_EXPIRES]),
+            (LAST_OP_ID, &[LAST_OP_KIND, LAST_OP_EPOCH]),
+        ] {
+            for part in parts {
+                let mut item = to_item(&least());
+                item.insert((*part).to_owned(), to_item(&full())[*part].clone());
+                assert_eq!(from_item(&item).unwrap_err().0, lost, "{part}");
+            }
         }
     }
 

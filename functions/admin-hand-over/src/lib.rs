@@ -12,6 +12,7 @@ use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answe
 use shared::fields::Fields;
 use shared::guard::{self, CancelDecision, HandOverDecision};
 use shared::id::WorkspaceId;
+use shared::logging;
 use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
@@ -59,6 +60,7 @@ impl AdminHandOver {
     async fn handle_http(&self, request: HttpRequest) -> Result<Reply, Error> {
         request.require_admin(&self.admin)?;
         let id = request.workspace_id()?;
+        logging::about(&id);
         let action = if request.is_delete() { Action::Cancel } else { Action::HandOver };
         let fields = Fields::parse_optional(request.body()?)?;
         let operation = NamedOperation::read(&fields, request.idempotency_key()?, request.request_id())?;
@@ -69,6 +71,7 @@ impl AdminHandOver {
         let known = [&["workspace_id", "action"][..], &OPERATION_FIELDS, &SUCCESSOR_FIELDS].concat();
         let fields = event.fields(&known)?;
         let id = fields.workspace_id("workspace_id")?.ok_or_else(|| fields.missing("workspace_id"))?;
+        logging::about(&id);
         let action = fields.parsed_text("action", "`hand_over` or `cancel`", |name| match name {
             "hand_over" => Some(Action::HandOver),
             "cancel" => Some(Action::Cancel),
@@ -118,7 +121,7 @@ impl AdminHandOver {
         let update = Update::hand_over(&seen, &successor.hash, successor.expires, operation.id);
         match self.store.update(id, &update).await? {
             Updated::Written(epoch) => {
-                tracing::info!(workspace_id = %id, epoch = epoch.0, "hand-over pending");
+                tracing::info!(epoch = epoch.0, "hand-over pending");
                 Ok(state("hand_over_pending", id, Some(successor.expires), epoch))
             }
             Updated::ConditionFailed(found) => {
@@ -136,13 +139,12 @@ impl AdminHandOver {
         match guard::cancel_hand_over(seen.as_ref(), &operation) {
             CancelDecision::Cancel => {}
             CancelDecision::AlreadyDone { epoch } => return Ok(state("cancelled", id, None, epoch)),
-            CancelDecision::NothingPending { epoch } => return Ok(state("nothing_pending", id, None, epoch)),
             CancelDecision::Refused(refusal) => return Err(refusal.into()),
         }
         let seen = seen.ok_or(Error::WorkspaceNotFound)?;
         match self.store.update(id, &Update::cancel_hand_over(&seen, operation.id)).await? {
             Updated::Written(epoch) => {
-                tracing::info!(workspace_id = %id, epoch = epoch.0, "hand-over cancelled");
+                tracing::info!(epoch = epoch.0, "hand-over cancelled");
                 Ok(state("cancelled", id, None, epoch))
             }
             Updated::ConditionFailed(found) => {

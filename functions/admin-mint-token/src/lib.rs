@@ -9,6 +9,7 @@ use shared::event::{Answer, Event, HttpRequest, Reply};
 use shared::fields::Fields;
 use shared::guard::{self, MintDecision};
 use shared::id::WorkspaceId;
+use shared::logging;
 use shared::random::Random;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
@@ -66,6 +67,7 @@ impl AdminMintToken {
     async fn handle(&self, request: HttpRequest) -> Result<Reply, Error> {
         request.require_admin(&self.admin)?;
         let id = request.workspace_id()?;
+        logging::about(&id);
         let chosen = Fields::parse_optional(request.body()?)?.chosen_token()?;
         let token = self.mint(&id, chosen.as_ref()).await?;
         Reply::created(&Minted {
@@ -113,7 +115,7 @@ impl AdminMintToken {
         let hash = chosen.or(made.as_ref().map(NewToken::hash)).ok_or(Error::MissingToken)?;
         match self.store.update(id, &Update::mint(seen, hash, prefix, now)).await? {
             Updated::Written(epoch) => {
-                tracing::info!(workspace_id = %id, epoch = epoch.0, prefix, "API token minted");
+                tracing::info!(epoch = epoch.0, prefix, "API token minted");
                 Ok(Attempt::Done(made))
             }
             // The SDK sends a write again when its reply was lost, and then meets its own work here.

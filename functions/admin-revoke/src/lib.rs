@@ -12,6 +12,7 @@ use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answe
 use shared::fields::Fields;
 use shared::guard::{self, Refusal, RevokeDecision, RevokeRequest, RevokeScope};
 use shared::id::WorkspaceId;
+use shared::logging;
 use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
@@ -62,6 +63,7 @@ impl AdminRevoke {
     async fn handle_http(&self, request: HttpRequest) -> Result<Reply, Error> {
         request.require_admin(&self.admin)?;
         let id = request.workspace_id()?;
+        logging::about(&id);
         let fields = Fields::parse_optional(request.body()?)?;
         let operation = NamedOperation::read(&fields, request.idempotency_key()?, request.request_id())?;
         let now = Now::read();
@@ -72,6 +74,7 @@ impl AdminRevoke {
         let known = [&["workspace_id", "scope"][..], &OPERATION_FIELDS, &SUCCESSOR_FIELDS].concat();
         let fields = event.fields(&known)?;
         let id = fields.workspace_id("workspace_id")?.ok_or_else(|| fields.missing("workspace_id"))?;
+        logging::about(&id);
         let operation = NamedOperation::read(&fields, None, event.request_id())?;
         let now = Now::read();
         self.revoke(&id, &read_wish(&fields, operation, now)?, now).await
@@ -114,7 +117,7 @@ impl AdminRevoke {
                 }
             };
         let scope = request.scope.as_str();
-        tracing::info!(workspace_id = %id, scope, revoked = ended, epoch = epoch.0, "revoked");
+        tracing::info!(scope, revoked = ended, epoch = epoch.0, "revoked");
         Ok(revoked(id, ended, Some(epoch), reserved))
     }
 }

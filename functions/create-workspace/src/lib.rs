@@ -9,6 +9,7 @@ use shared::error::Error;
 use shared::event::{Answer, Event, HttpRequest, Reply};
 use shared::fields::Fields;
 use shared::id::WorkspaceId;
+use shared::logging;
 use shared::random::Random;
 use shared::runtime::{Function, Resources};
 use shared::store::{Created, Store, WarmUp};
@@ -122,14 +123,14 @@ impl CreateWorkspace {
             Some(id) => id,
             None => WorkspaceId::generate(self.random)?,
         };
+        logging::about(&id);
         let (created_at, created_op) = (Now::read().rfc3339(), request.request_id().to_owned());
         let mut workspace =
             Workspace { url: wish.url, ..Workspace::new(id, status, wish.profile, created_at, created_op) };
         admit(&mut workspace, role, &first_token);
         let workspace = match self.store.create(&workspace).await? {
             Created::Written => {
-                let (id, sealed) = (workspace.id.as_str(), matches!(first_token, FirstToken::Sealed));
-                tracing::info!(workspace_id = id, sealed, "created");
+                tracing::info!(sealed = matches!(first_token, FirstToken::Sealed), "created");
                 workspace
             }
             Created::Taken(found) if is_mine(&found, &workspace, &first_token) => *found,

@@ -8,6 +8,7 @@ use shared::config::{ConfigError, Env};
 use shared::error::Error;
 use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answer};
 use shared::id::WorkspaceId;
+use shared::logging;
 use shared::runtime::{Function, Resources};
 use shared::store::Store;
 use shared::workspace::{Status, Workspace};
@@ -71,10 +72,13 @@ impl GetWorkspace {
     async fn handle_http(&self, request: HttpRequest) -> Result<Reply, Error> {
         let bearer = request.bearer()?.ok_or(Error::MissingToken)?;
         if self.admin.accepts(&bearer) {
-            return Reply::ok(&self.find(&request.workspace_id()?).await?);
+            let id = request.workspace_id()?;
+            logging::about(&id);
+            return Reply::ok(&self.find(&id).await?);
         }
         // To anybody else, a workspace that is not there looks like one that is somebody else's.
         let id = request.workspace_id().map_err(|_| Error::InvalidToken)?;
+        logging::about(&id);
         let workspace = self.store.get(&id).await?.filter(|workspace| workspace.is_live(&bearer.hash()));
         Reply::ok(&show(workspace.ok_or(Error::InvalidToken)?)?)
     }
@@ -82,6 +86,7 @@ impl GetWorkspace {
     async fn handle_direct(&self, event: &DirectEvent) -> Result<Shown, Error> {
         let fields = event.fields(&["workspace_id"])?;
         let id = fields.workspace_id("workspace_id")?.ok_or_else(|| fields.missing("workspace_id"))?;
+        logging::about(&id);
         self.find(&id).await
     }
 

@@ -11,6 +11,7 @@ use shared::event::{Answer, Event, HttpRequest, Reply};
 use shared::fields::Fields;
 use shared::guard::{self, RegisterDecision, RegisterRequest, Registration};
 use shared::id::WorkspaceId;
+use shared::logging;
 use shared::random::Random;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
@@ -77,6 +78,7 @@ impl Register {
         let bearer = request.bearer()?.map(|bearer| bearer.hash());
         let fields = Fields::parse(request.body()?)?;
         let id = fields.workspace_id("id")?.ok_or_else(|| fields.missing("id"))?;
+        logging::about(&id);
         let agent_card = fields.json_object("agent_card")?.ok_or_else(|| fields.missing("agent_card"))?;
         if agent_card.len() > MAX_AGENT_CARD {
             return Err(Error::PayloadTooLarge("`agent_card` must be at most 32 KiB of JSON text."));
@@ -147,7 +149,7 @@ impl Register {
                 let update = Update::take_over(seen, successor, registration, now);
                 let written = self.store.update(id, &update).await?;
                 if let Updated::Written(epoch) = written {
-                    tracing::info!(workspace_id = %id, epoch = epoch.0, "taken over");
+                    tracing::info!(epoch = epoch.0, "taken over");
                 }
                 Ok(mine(written, None, |found| {
                     found.is_owner(successor) && guard::is_registered(found, registration)
@@ -184,7 +186,7 @@ impl Register {
     async fn claim(&self, id: &WorkspaceId, update: &Update) -> Result<Updated, Error> {
         let written = self.store.update(id, update).await?;
         if let Updated::Written(epoch) = written {
-            tracing::info!(workspace_id = %id, epoch = epoch.0, "claimed");
+            tracing::info!(epoch = epoch.0, "claimed");
         }
         Ok(written)
     }

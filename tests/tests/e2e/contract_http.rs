@@ -43,6 +43,7 @@ async fn g12_admin_routes_take_the_admin_token_and_nothing_else() {
             "/workspaces".to_owned(),
             format!("/admin/workspaces/{id}/tokens"),
             format!("/admin/workspaces/{id}/revoke-auth-tokens"),
+            format!("/admin/workspaces/{id}/hand-over"),
             "/admin/workspaces/a%20b/tokens".to_owned(),
         ];
         let before = w.items().await;

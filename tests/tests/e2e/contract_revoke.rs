@@ -226,7 +226,7 @@ async fn a_function_is_found_by_its_arn_too() {
 }
 
 #[tokio::test]
-async fn only_two_functions_take_direct_payloads() {
+async fn the_other_functions_take_no_direct_payload() {
     test(async |w| {
         for function in ["create-workspace", "register", "admin-mint-token"] {
             let error = w.invoke(function, json!({"workspace_id": "w", "name": "x"})).await.unwrap_err();
