@@ -72,6 +72,8 @@ mod tests {
         let both = both.unwrap();
         assert!(both.accepts(&Bearer::parse(TOKEN).unwrap()));
         assert!(both.accepts(&Bearer::parse(other).unwrap()));
+        let twice = AdminAuth::parse(&format!("{0},{0}", digest_of(TOKEN))).unwrap();
+        assert!(twice.accepts(&Bearer::parse(TOKEN).unwrap()));
         assert_eq!(format!("{both:?}"), "AdminAuth");
     }
 

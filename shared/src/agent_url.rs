@@ -246,6 +246,19 @@ mod tests {
     }
 
     #[test]
+    fn each_policy_has_its_name() {
+        let names = [
+            ("public", AgentUrlPolicy::Public),
+            ("private", AgentUrlPolicy::Private),
+            ("any", AgentUrlPolicy::Any),
+        ];
+        for (name, policy) in names {
+            assert_eq!((policy.as_str(), AgentUrlPolicy::parse(name)), (name, Some(policy)));
+        }
+        assert_eq!(AgentUrlPolicy::parse("Public"), None);
+    }
+
+    #[test]
     fn credentials_are_refused() {
         for url in ["http://u@a.example", "http://u:p@a.example", "http://@a.example", "http://:@a.example/x"]
         {
@@ -275,6 +288,15 @@ mod tests {
             "[2002:808:808::1]",
             "[2001:4860::8]",
             "%38.8.8.8",
+            "192.0.0.10",
+            "[2001:1::1]",
+            "[2001:1::3]",
+            "[2001:3::1]",
+            "[2001:4:112::1]",
+            "[2001:20::1]",
+            "[2001:3f:ffff::1]",
+            "[2001:200::1]",
+            "[3fff:1000::1]",
         ];
         let private = [
             "10.1.2.3",
@@ -322,6 +344,10 @@ mod tests {
             "[5f00::1]",
             "[4000::1]",
             "[fec0::1]",
+            "192.0.0.11",
+            "[2001:1::4]",
+            "[2001:1ff::1]",
+            "[3fff:fff::1]",
         ];
         let expect = |hosts: &[&str], allowed: [bool; 3]| {
             for host in hosts {

@@ -212,6 +212,32 @@ mod tests {
     }
 
     #[test]
+    fn each_kind_of_field_is_read() {
+        let hash = TokenHash::of("abc");
+        let body = format!(
+            r#"{{"word": "one", "yes": true, "no": false, "id": "w-1", "auth_token_sha256": "{}", "null": null}}"#,
+            hash.as_str()
+        );
+        let fields = Fields::parse(&body).unwrap();
+        let is_one = |text: &str| (text == "one").then_some(1);
+        assert_eq!(fields.parsed_text("word", "`one`", is_one).unwrap(), Some(1));
+        assert_eq!(refused(fields.parsed_text("id", "`one`", is_one)).1, "`id` must be `one`.");
+        assert_eq!(fields.parsed_text("null", "`one`", is_one).unwrap(), None);
+        assert_eq!(
+            ["yes", "no", "null", "none"].map(|field| fields.flag(field).unwrap()),
+            [true, false, false, false]
+        );
+        assert_eq!(refused(fields.flag("word")).1, "`word` must be `true` or `false`.");
+        assert_eq!(fields.workspace_id("id").unwrap(), WorkspaceId::parse("w-1"));
+        assert_eq!(fields.workspace_id("null").unwrap(), None);
+        assert_eq!(refused(fields.workspace_id("yes")).0, "yes");
+        assert!(fields.chosen_token().unwrap() == Some(hash));
+        assert!(Fields::parse("{}").unwrap().chosen_token().unwrap().is_none());
+        let field = refused(Fields::parse(r#"{"auth_token_sha256": "x"}"#).unwrap().chosen_token()).0;
+        assert_eq!(field, "auth_token_sha256");
+    }
+
+    #[test]
     fn a_field_within_is_named_by_its_path() {
         let fields = Fields::parse(r#"{"compute": {"volume_root_gb": "x"}, "other": 1}"#).unwrap();
         let compute = fields.object("compute").unwrap().unwrap();

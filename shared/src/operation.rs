@@ -76,3 +76,83 @@ impl NamedSuccessor {
 pub fn expires_at(expires: i64) -> Option<String> {
     Now::from_epoch_seconds(expires).map(Now::rfc3339)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+
+    fn named(body: &str, key: Option<&str>) -> Result<(String, Option<u64>), Error> {
+        let key = key.map(|key| OperationId::parse(key).unwrap());
+        let operation = NamedOperation::read(&Fields::parse(body).unwrap(), key, REQUEST_ID)?;
+        let decided = operation.as_decided();
+        Ok((decided.id.as_str().to_owned(), decided.expected_epoch.map(|epoch| epoch.0)))
+    }
+
+    fn field_of<T>(result: Result<T, Error>) -> String {
+        match result.err() {
+            Some(Error::InvalidRequest { field, .. }) => field,
+            other => panic!("not a refused field: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn an_operation_is_named_by_field_header_or_request() {
+        assert_eq!(named("{}", None).unwrap(), (REQUEST_ID.to_owned(), None));
+        assert_eq!(named("{}", Some("key")).unwrap().0, "key");
+        assert_eq!(named(r#"{"operation_id": "op"}"#, None).unwrap().0, "op");
+        assert_eq!(named(r#"{"operation_id": "op"}"#, Some("op")).unwrap().0, "op");
+        assert_eq!(field_of(named(r#"{"operation_id": "op"}"#, Some("key"))), "operation_id");
+        assert_eq!(field_of(named(r#"{"operation_id": "o p"}"#, None)), "operation_id");
+        let unnamed = NamedOperation::read(&Fields::parse("{}").unwrap(), None, "");
+        assert!(matches!(unnamed, Err(Error::Internal { .. })), "there is always a request id");
+    }
+
+    #[test]
+    fn an_epoch_is_one_that_every_json_parser_reads_exactly() {
+        let expected = |number: u64| named(&format!(r#"{{"expected_epoch": {number}}}"#), None);
+        for epoch in [1, 9_007_199_254_740_991] {
+            assert_eq!(expected(epoch).unwrap().1, Some(epoch));
+        }
+        for epoch in [0, 9_007_199_254_740_992] {
+            assert_eq!(field_of(expected(epoch)), "expected_epoch");
+        }
+    }
+
+    #[test]
+    fn a_successor_has_an_hour_unless_the_caller_says_otherwise() {
+        let now = Now::from_epoch_seconds(1_000_000).unwrap();
+        let hash = TokenHash::of("successor");
+        let read = |more: &str| {
+            let body = format!(r#"{{"successor_token_sha256": "{}"{more}}}"#, hash.as_str());
+            NamedSuccessor::read(&Fields::parse(&body).unwrap(), now)
+        };
+        let successor = read("").unwrap().unwrap();
+        assert!(successor.hash == hash);
+        assert_eq!(successor.expires, 1_003_600);
+        for seconds in [60, 86_400] {
+            let successor = read(&format!(r#", "expires_in_seconds": {seconds}"#)).unwrap().unwrap();
+            assert_eq!(successor.expires, 1_000_000 + seconds);
+        }
+        for seconds in [59, 86_401] {
+            let refused = read(&format!(r#", "expires_in_seconds": {seconds}"#));
+            assert_eq!(field_of(refused), "expires_in_seconds");
+        }
+        assert!(NamedSuccessor::read(&Fields::parse("{}").unwrap(), now).unwrap().is_none());
+    }
+
+    /// The year -9999 and the year 9999: a clock that is off makes no call fail.
+    #[test]
+    fn a_clock_that_is_far_off_does_no_harm() {
+        let body = format!(r#"{{"successor_token_sha256": "{}"}}"#, TokenHash::of("successor").as_str());
+        for seconds in [-377_705_116_800, 0, 253_402_300_799] {
+            let now = Now::from_epoch_seconds(seconds).unwrap();
+            let successor = NamedSuccessor::read(&Fields::parse(&body).unwrap(), now).unwrap().unwrap();
+            assert_eq!(successor.expires, seconds + 3_600);
+            assert!(!now.rfc3339().is_empty());
+        }
+        assert_eq!(expires_at(1_772_366_400).as_deref(), Some("2026-03-01T12:00:00.000Z"));
+        assert_eq!(expires_at(253_402_300_800), None, "past the year 9999 there is no such time to show");
+    }
+}

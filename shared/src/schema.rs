@@ -68,6 +68,7 @@ pub struct Update {
     condition: String,
     names: HashMap<String, String>,
     values: Item,
+    epoch: Option<Epoch>,
 }
 
 impl Update {
@@ -195,6 +196,11 @@ impl Update {
         &self.values
     }
 
+    /// The workspace's epoch once this is written, when the write is decided on an epoch that was seen.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.epoch
+    }
+
     fn new(condition: &str) -> Self {
         Self {
             set: Vec::new(),
@@ -202,6 +208,7 @@ impl Update {
             condition: condition.to_owned(),
             names: HashMap::new(),
             values: HashMap::new(),
+            epoch: None,
         }
     }
 
@@ -209,6 +216,7 @@ impl Update {
     fn as_seen(seen: &Workspace, and: &str) -> Self {
         let mut update = Self::new(&format!("attribute_exists(#workspace_id) AND #epoch = :seen{and}"));
         update.name(WORKSPACE_ID).name(EPOCH).value("seen", number(seen.epoch.0));
+        update.epoch = Some(seen.epoch);
         update
     }
 
@@ -217,6 +225,7 @@ impl Update {
     fn fenced(seen: &Workspace) -> Self {
         let mut update = Self::as_seen(seen, "");
         update.value("one", number(1)).set.push("#epoch = #epoch + :one".to_owned());
+        update.epoch = Some(seen.epoch.next());
         update
     }
 

@@ -151,6 +151,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when there was no answer that could be used: it may or may not have been written.
     pub async fn update(&self, id: &WorkspaceId, update: &Update) -> Result<Updated, StoreError> {
+        // The item in the answer, its card and tokens included, would be carried and read for its epoch alone.
+        let wanted = update.epoch().map_or(ReturnValue::AllNew, |_| ReturnValue::None);
         let result = self
             .client
             .update_item()
@@ -160,14 +162,17 @@ impl Store {
             .condition_expression(update.condition())
             .set_expression_attribute_names(Some(update.names().clone()))
             .set_expression_attribute_values(Some(update.values().clone()))
-            .return_values(ReturnValue::AllNew)
+            .return_values(wanted)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let error = match result {
             Ok(answer) => {
-                let item = answer.attributes().ok_or_else(|| no_item("UpdateItem"))?;
-                return Ok(Updated::Written(schema::epoch_of(item)?));
+                let Some(epoch) = update.epoch() else {
+                    let item = answer.attributes().ok_or_else(|| no_item("UpdateItem"))?;
+                    return Ok(Updated::Written(schema::epoch_of(item)?));
+                };
+                return Ok(Updated::Written(epoch));
             }
             Err(error) => error,
         };

@@ -33,6 +33,8 @@ pub enum Fault {
     CutBody,
     /// It reaches the store twice; the first reply is passed on.
     Duplicate,
+    /// A page of HTML with this status, as from something on the way that is not the store. The store does not see it.
+    Page(u16),
 }
 
 #[derive(Default)]
@@ -64,7 +66,11 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy before the store at this address, `http://HOST:PORT`.
     pub async fn start(store: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), store)
+    }
+
+    /// The same on a listener that is there.
+    pub fn start_on(listener: TcpListener, store: &str) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State::default());
         let client = Client::builder(TokioExecutor::new()).build_http();
@@ -200,6 +206,10 @@ async fn handle(
             parts.headers.remove("content-length");
             parts.headers.remove("x-amz-crc32");
             Ok(Response::from_parts(parts, Full::new(body.slice(..body.len() / 2))))
+        }
+        Some(Fault::Page(status)) => {
+            let page = Full::new(Bytes::from_static(b"<html><body>Be right back.</body></html>"));
+            Ok(Response::builder().status(status).header("content-type", "text/html").body(page).unwrap())
         }
         Some(Fault::Duplicate) => {
             let reply = forward(client, request.clone()).await?;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The forms in which this secret could turn up: as it is, its secret part alone, and both JSON-escaped,
-/// percent-encoded, as hex and as base64 at each of the three alignments.
+/// percent-encoded, as hex, as a list of bytes and as base64 at each of the three alignments.
 pub fn forms(secret: &str) -> Vec<String> {
     // Of our own format: the part after the public id. The prefix may be shown.
     let secret_part = secret.strip_prefix("wsr_").and_then(|rest| rest.get(9..));
@@ -17,7 +17,12 @@ pub fn forms(secret: &str) -> Vec<String> {
         forms.push(text.chars().map(|c| format!("\\u{:04x}", u32::from(c))).collect());
         forms.push(utf8_percent_encode(text, NON_ALPHANUMERIC).to_string());
         forms.push(text.bytes().map(|byte| format!("%{byte:02X}")).collect());
+        forms.push(text.bytes().map(|byte| format!("%{byte:02x}")).collect());
         forms.push(text.bytes().map(|byte| format!("{byte:02x}")).collect());
+        forms.push(text.bytes().map(|byte| format!("{byte:02X}")).collect());
+        let bytes = format!("{:?}", text.as_bytes());
+        forms.push(bytes.trim_matches(['[', ']']).to_owned());
+        forms.push(bytes.trim_matches(['[', ']']).replace(' ', ""));
         for skipped in 0..3 {
             // A secret inside a longer text starts at any of three places of a base64 group; the first and last
             // characters then mix with what is around it.
@@ -57,6 +62,9 @@ mod tests {
                 STANDARD.encode(format!("{{\"body\":\"{secret}\"}}")),
                 STANDARD.encode(format!("Bearer {secret}, and more")),
                 STANDARD.encode(format!("Bearer: {secret}")),
+                format!("{:?}", secret.as_bytes()),
+                serde_json::json!(format!("Bearer {secret}").as_bytes()).to_string(),
+                secret.bytes().map(|byte| format!("{byte:02X}")).collect(),
             ] {
                 let is_part_of_a_chosen_one = shown.starts_with("secret=") && !secret.starts_with("wsr_");
                 assert!(is_part_of_a_chosen_one || find(&shown, secret).is_some(), "{shown}");

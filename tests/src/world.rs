@@ -1,5 +1,5 @@
 //! A registry of its own for each test, and the callers' side of it. What goes in and comes out is recorded; when the
-//! test is over, responses, log lines and the table are searched for the secrets of the test.
+//! test is over, responses, log lines, panic messages and the table are searched for the secrets of the test.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -95,6 +95,7 @@ pub async fn test_with(setup: Setup, body: impl AsyncFnOnce(&World)) {
 impl World {
     async fn start(setup: Setup) -> Self {
         LazyLock::force(&LOG);
+        LazyLock::force(&PANICS);
         let (engine, endpoint) = match external_endpoint() {
             Some(endpoint) => (None, endpoint),
             None => {
@@ -134,8 +135,14 @@ impl World {
     /// Another registry on the same table, behind a proxy of its own.
     pub async fn registry_behind_its_own_proxy(&self) -> (Proxy, Registry) {
         let proxy = Proxy::start(self.registry.dynamodb_endpoint()).await;
-        let options = Options { store_endpoint: Some(proxy.url().to_owned()), ..self.options_of_another() };
-        (proxy, Registry::start(options).await.unwrap())
+        let registry = self.registry_looking_at(proxy.url()).await;
+        (proxy, registry)
+    }
+
+    /// Another registry on the same table, which looks for the store at this address.
+    pub async fn registry_looking_at(&self, store: &str) -> Registry {
+        let options = Options { store_endpoint: Some(store.to_owned()), ..self.options_of_another() };
+        Registry::start(options).await.unwrap()
     }
 
     fn options_of_another(&self) -> Options {
@@ -306,7 +313,16 @@ impl World {
     /// Everything in the table.
     pub async fn items(&self) -> Vec<Item> {
         let request = self.dynamodb.scan().table_name(self.registry.table_name()).consistent_read(true);
-        request.send().await.unwrap().items.unwrap_or_default()
+        // A page holds 1 MB at most.
+        let (mut items, mut start) = (Vec::new(), None);
+        loop {
+            let page = request.clone().set_exclusive_start_key(start).send().await.unwrap();
+            items.extend(page.items.unwrap_or_default());
+            start = page.last_evaluated_key;
+            if start.is_none() {
+                return items;
+            }
+        }
     }
 
     pub async fn put(&self, item: Item) {
@@ -334,9 +350,11 @@ impl World {
         self.proxy.heal();
         let stored = format!("{:?}", self.items().await);
         let said = self.said.lock().unwrap().join("\n");
-        let logged = LOG.text();
+        let (logged, panics) = (LOG.text(), PANICS.text());
         for secret in self.secrets.lock().unwrap().iter() {
-            for (place, text) in [("a response", &said), ("the log", &logged), ("the table", &stored)] {
+            let places =
+                [("a response", &said), ("the log", &logged), ("a panic", &panics), ("the table", &stored)];
+            for (place, text) in places {
                 if let Some(form) = secrets::find(text, secret) {
                     panic!("G8: {place} shows a secret, as {form}");
                 }
@@ -344,6 +362,7 @@ impl World {
             let hash = sha256(secret);
             assert!(!said.contains(&hash), "a response shows the hash of a token");
             assert!(!logged.contains(&hash), "the log shows the hash of a token");
+            assert!(!panics.contains(&hash), "a panic shows the hash of a token");
         }
     }
 }
@@ -381,6 +400,18 @@ pub static LOG: LazyLock<Log> = LazyLock::new(|| {
     let writer = log.clone();
     let lines = subscriber(LogFormat::Json, LevelFilter::TRACE, move || writer.clone());
     tracing::subscriber::set_global_default(lines).expect("nobody else logs here");
+    log
+});
+
+/// The messages of all panics of the process, those that a runtime catches included.
+pub static PANICS: LazyLock<Log> = LazyLock::new(|| {
+    let log = Log::default();
+    let writer = log.clone();
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let _poisoned = writer.clone().write_all(format!("{panic}\n").as_bytes());
+        usual(panic);
+    }));
     log
 });
 

@@ -17,6 +17,7 @@ mod contract_http;
 mod contract_mint;
 mod contract_register;
 mod contract_revoke;
+mod fault_matrix;
 mod faults;
 mod hostile;
 mod migration;

@@ -1,0 +1,258 @@
+//! Every limit of the contract, at it and past it, through HTTP. Past it is a 4xx with its code and, for a field, the
+//! field's name; nothing is written then.
+
+use serde_json::{Value, json};
+use tests::world::{Reply, World, test};
+
+fn is_fine(what: &str, reply: &Reply) {
+    assert!(reply.status < 300, "{what}: {} {}", reply.status, reply.text);
+}
+
+fn is_refused(what: &str, reply: &Reply, status: u16, code: &str, field: Option<&str>) {
+    assert_eq!((reply.status, reply.code()), (status, code), "{what}: {}", reply.text);
+    assert_eq!(reply.json["field"].as_str(), field, "{what}");
+}
+
+/// Characters of one, two and four bytes in UTF-8: limits count characters.
+fn texts(length: usize) -> [String; 3] {
+    ["a", "é", "😀"].map(|character| character.repeat(length))
+}
+
+#[tokio::test]
+async fn the_limits_of_create() {
+    test(async |w| {
+        let with = |field: &str, value: Value| {
+            let mut body = json!({"name": "x"});
+            match field.split_once('.') {
+                Some((outer, inner)) => body[outer] = json!({inner: value}),
+                None => body[field] = value,
+            }
+            body
+        };
+        for (field, least, most) in [
+            ("name", 1, 200),
+            ("role", 0, 200),
+            ("runtime", 0, 200),
+            ("parent_id", 0, 200),
+            ("compute.instance_type", 0, 64),
+        ] {
+            for length in [least, most] {
+                for text in texts(length) {
+                    is_fine(field, &w.create(with(field, json!(text))).await);
+                }
+            }
+            for text in texts(most + 1) {
+                is_refused(
+                    field,
+                    &w.create(with(field, json!(text))).await,
+                    400,
+                    "invalid_request",
+                    Some(field),
+                );
+            }
+        }
+        for blank in ["", " ", "\t\n", "\u{3000}"] {
+            is_refused(
+                blank,
+                &w.create(with("name", json!(blank))).await,
+                400,
+                "invalid_request",
+                Some("name"),
+            );
+        }
+        for (field, least, most) in [("tier", 0_i64, 255_i64), ("compute.volume_root_gb", 1, 65_536)] {
+            for number in [least, most] {
+                is_fine(field, &w.create(with(field, json!(number))).await);
+            }
+            for number in [json!(least - 1), json!(most + 1), json!(u64::MAX), json!(0.5), json!(1e300)] {
+                is_refused(field, &w.create(with(field, number)).await, 400, "invalid_request", Some(field));
+            }
+        }
+        let unique = w.new_id();
+        let longest = format!("{unique}{}", "-".repeat(64 - unique.len()));
+        is_fine("id", &w.create(with("id", json!(longest))).await);
+        for id in [format!("{longest}x"), String::new(), "-a".to_owned()] {
+            is_refused("id", &w.create(with("id", json!(id))).await, 400, "invalid_request", Some("id"));
+        }
+        let hash = w.chosen_token().1;
+        for hash in [hash.get(1..).unwrap().to_owned(), format!("{hash}0"), hash.to_uppercase()] {
+            let reply = w.create(with("auth_token_sha256", json!(hash))).await;
+            is_refused("hash", &reply, 400, "invalid_request", Some("auth_token_sha256"));
+        }
+        let url = |length: usize| format!("https://a.example/{}", "x".repeat(length - 18));
+        is_fine("url", &w.create(with("url", json!(url(2_048)))).await);
+        is_refused(
+            "url",
+            &w.create(with("url", json!(url(2_049)))).await,
+            400,
+            "invalid_request",
+            Some("url"),
+        );
+    })
+    .await;
+}
+
+async fn send_text(w: &World, path: &str, bearer: Option<&str>, text: String) -> Reply {
+    let request =
+        w.http.post(format!("{}{path}", w.registry.url())).header("content-type", "application/json");
+    w.send(tests::world::authorized(request, bearer).body(text)).await
+}
+
+/// A body of so many bytes: the rest is in a field that nobody knows.
+fn padded(body: &Value, bytes: usize) -> String {
+    let text = body.to_string();
+    let padding = bytes - text.len() - r#","padding":"""#.len();
+    format!(r#"{},"padding":"{}"}}"#, text.strip_suffix('}').unwrap(), "x".repeat(padding))
+}
+
+#[tokio::test]
+async fn the_limits_of_a_body() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let registration = json!({"id": id, "agent_card": {}});
+        let admin = Some(w.admin());
+        let mint = format!("/admin/workspaces/{id}/tokens");
+        let revoke = format!("/admin/workspaces/{id}/revoke-auth-tokens");
+        let operation = json!({"scope": "api"});
+        for (path, bearer, body) in [
+            ("/workspaces", admin, json!({"name": "x"})),
+            ("/registry/register", Some(token.as_str()), registration),
+            (&mint, admin, json!({"x": 1})),
+            (&revoke, admin, operation),
+        ] {
+            let at = padded(&body, 65_536);
+            assert_eq!(at.len(), 65_536);
+            is_fine(path, &send_text(w, path, bearer, at).await);
+            let before = w.items().await.len();
+            let past = send_text(w, path, bearer, padded(&body, 65_537)).await;
+            is_refused(path, &past, 413, "payload_too_large", None);
+            let far_past = send_text(w, path, bearer, padded(&body, 1_000_000)).await;
+            is_refused(path, &far_past, 413, "payload_too_large", None);
+            assert_eq!(w.items().await.len(), before);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_limits_of_register() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let card = |bytes: usize| json!({"x": "x".repeat(bytes - r#"{"x":""}"#.len())});
+        let register = async |body: Value| w.register(Some(&token), body).await;
+        is_fine("card", &register(json!({"id": id, "agent_card": card(32_768)})).await);
+        let past = register(json!({"id": id, "agent_card": card(32_769)})).await;
+        is_refused("card", &past, 413, "payload_too_large", None);
+        let deep = |levels: usize| {
+            let card = format!(r#"{{"x":{}{}}}"#, "[".repeat(levels - 1), "]".repeat(levels - 1));
+            send_text(
+                w,
+                "/registry/register",
+                Some(&token),
+                format!(r#"{{"id":"{id}","agent_card":{card}}}"#),
+            )
+        };
+        is_fine("depth", &deep(127).await);
+        is_refused("depth", &deep(128).await, 400, "invalid_request", Some("agent_card"));
+        is_refused("depth", &deep(20_000).await, 400, "invalid_request", Some("agent_card"));
+        let url = |length: usize| format!("https://a.example/{}", "x".repeat(length - 18));
+        is_fine("url", &w.register_url(&id, Some(&token), &url(2_048)).await);
+        let past = w.register_url(&id, Some(&token), &url(2_049)).await;
+        is_refused("url", &past, 400, "invalid_request", Some("url"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_limits_of_a_bearer() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        for (length, requests) in [(31, 0), (32, 1), (256, 1), (257, 0), (4_000, 0)] {
+            let bearer = "b".repeat(length);
+            let (reply, seen) = w.requests_of(w.register_url(&id, Some(&bearer), "https://a.example")).await;
+            is_refused("bearer", &reply, 401, "invalid_token", None);
+            assert_eq!(seen.len(), requests, "{length}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_limits_of_an_operation() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        for length in [1, 128] {
+            is_fine("operation", &w.revoke(&id, json!({"operation_id": "o".repeat(length)})).await);
+        }
+        for value in [json!(""), json!("o".repeat(129)), json!("o o"), json!("é"), json!(1)] {
+            let reply = w.revoke(&id, json!({"operation_id": value})).await;
+            is_refused("operation", &reply, 400, "invalid_request", Some("operation_id"));
+        }
+        let with_key = async |key: String| {
+            let url = format!("{}/admin/workspaces/{id}/revoke-auth-tokens", w.registry.url());
+            w.send(w.http.post(url).bearer_auth(w.admin()).header("idempotency-key", key)).await
+        };
+        is_fine("key", &with_key("k".repeat(128)).await);
+        for key in ["k".repeat(129), String::new()] {
+            is_refused("key", &with_key(key).await, 400, "invalid_request", Some("Idempotency-Key"));
+        }
+        for epoch in [1, (1_u64 << 53) - 1] {
+            let reply = w.revoke(&id, json!({"operation_id": "e", "expected_epoch": epoch})).await;
+            is_refused("epoch", &reply, 409, "epoch_changed", None);
+        }
+        for epoch in [json!(0), json!(1_u64 << 53), json!(u64::MAX), json!(-1), json!("1")] {
+            let reply = w.revoke(&id, json!({"expected_epoch": epoch})).await;
+            is_refused("epoch", &reply, 400, "invalid_request", Some("expected_epoch"));
+        }
+        let hash = w.chosen_token().1;
+        for seconds in [60, 86_400] {
+            let body = json!({"successor_token_sha256": hash, "expires_in_seconds": seconds});
+            is_fine("expiry", &w.hand_over(&id, body.clone()).await);
+            is_fine("expiry", &w.revoke(&id, body).await);
+        }
+        for seconds in [json!(59), json!(86_401), json!(u64::MAX), json!(60.5)] {
+            let body = json!({"successor_token_sha256": hash, "expires_in_seconds": seconds});
+            for reply in [w.hand_over(&id, body.clone()).await, w.revoke(&id, body.clone()).await] {
+                is_refused("expiry", &reply, 400, "invalid_request", Some("expires_in_seconds"));
+            }
+        }
+    })
+    .await;
+}
+
+/// The largest workspace that the contract allows is far from DynamoDB's 400 KB an item.
+#[tokio::test]
+async fn the_largest_workspace_works() {
+    test(async |w| {
+        let unique = w.new_id();
+        let id = format!("{unique}{}", "-".repeat(64 - unique.len()));
+        let text = "😀".repeat(200);
+        let url = format!("https://a.example/{}", "x".repeat(2_030));
+        let created = w
+            .create(
+                json!({"id": id, "name": text, "role": text, "tier": 255, "runtime": text, "parent_id": text,
+                "url": url, "compute": {"instance_type": "😀".repeat(64), "volume_root_gb": 65_536}}),
+            )
+            .await;
+        is_fine("create", &created);
+        for _ in 0..20 {
+            is_fine("mint", &w.mint(&id, json!({})).await);
+        }
+        is_refused("mint", &w.mint(&id, json!({})).await, 409, "token_limit_reached", None);
+        let chosen = json!({"auth_token_sha256": w.chosen_token().1});
+        is_refused("mint", &w.mint(&id, chosen).await, 409, "token_limit_reached", None);
+        let token = created.token();
+        let card = json!({"x": "x".repeat(32_768 - r#"{"x":""}"#.len())});
+        let body = json!({"id": id, "url": url, "agent_card": card});
+        is_fine("register", &w.register(Some(&token), body.clone()).await);
+        let (successor, _) = w.handed_over(&id).await;
+        is_fine("take over", &w.register(Some(&successor), body.clone()).await);
+        let named = json!({"successor_token_sha256": w.chosen_token().1, "operation_id": "o".repeat(128)});
+        is_fine("hand over", &w.hand_over(&id, named).await);
+        assert_eq!(w.show(&id).await["tokens"].as_array().unwrap().len(), 21);
+        let revoked = w.revoke(&id, json!({"operation_id": "~".repeat(128)})).await;
+        assert_eq!((revoked.status, &revoked.json["revoked"]), (200, &json!(21)));
+        is_fine("claim", &w.register(None, body).await);
+    })
+    .await;
+}
