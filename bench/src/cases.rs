@@ -1,0 +1,303 @@
+//! What is measured: each function's calls, with workspaces of several shapes, and the floor.
+
+use serde_json::{Value, json};
+use shared::id::WorkspaceId;
+use shared::random::Random;
+use shared::schema::{Item, to_item};
+use shared::time::Now;
+use shared::token::{NewToken, TokenHash};
+use shared::workspace::{ApiToken, Epoch, Owner, OwnerHash, Profile, RegisteredBy, Status, Workspace};
+
+const CREATE: &str = include_str!("../../local/events/create-workspace.json");
+const REGISTER: &str = include_str!("../../local/events/register-refresh.json");
+const MINT: &str = include_str!("../../local/events/admin-mint-token.json");
+const REVOKE: &str = include_str!("../../local/events/admin-revoke.json");
+const GET: &str = include_str!("../../local/events/get-workspace.json");
+
+/// The SHA-256 of the admin token that is in the event files.
+pub const ADMIN_TOKEN_SHA256: &str = "bf13572afeb56f7fce062fc3f66c0777fae1e9fd1fb4013d74c234c08bb2a0b8";
+/// The executable that the others are measured against.
+pub const FLOOR: &str = "floor";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    Floor,
+    Create,
+    Refresh,
+    RefreshByApiToken,
+    Claim,
+    Mint,
+    Revoke,
+    HandOver,
+    Get,
+}
+
+impl Call {
+    /// The floor first: the others are compared with it.
+    const ALL: [Self; 9] = [
+        Self::Floor,
+        Self::Create,
+        Self::Refresh,
+        Self::RefreshByApiToken,
+        Self::Claim,
+        Self::Mint,
+        Self::Revoke,
+        Self::HandOver,
+        Self::Get,
+    ];
+    /// The ones whose cost may grow with the item.
+    const GROWING: [Self; 5] = [Self::Refresh, Self::Claim, Self::Mint, Self::Revoke, Self::Get];
+
+    /// The crate's name, which is the executable's.
+    pub fn function(self) -> &'static str {
+        match self {
+            Self::Floor => FLOOR,
+            Self::Create => "create-workspace",
+            Self::Refresh | Self::RefreshByApiToken | Self::Claim => "register",
+            Self::Mint => "admin-mint-token",
+            Self::Revoke => "admin-revoke",
+            Self::HandOver => "admin-hand-over",
+            Self::Get => "get-workspace",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Refresh => "register: refresh",
+            Self::RefreshByApiToken => "register: by API token",
+            Self::Claim => "register: claim",
+            Self::Floor | Self::Create | Self::Mint | Self::Revoke | Self::HandOver | Self::Get => {
+                self.function()
+            }
+        }
+    }
+
+    /// The requests to the store that guarantee G13 allows it.
+    pub fn store_requests(self) -> usize {
+        match self {
+            Self::Floor | Self::Create | Self::Refresh | Self::Get => 1,
+            Self::RefreshByApiToken | Self::Claim | Self::Mint | Self::Revoke | Self::HandOver => 2,
+        }
+    }
+
+    fn status(self) -> u16 {
+        match self {
+            Self::Floor | Self::Create | Self::Mint => 201,
+            Self::Refresh
+            | Self::RefreshByApiToken
+            | Self::Claim
+            | Self::Revoke
+            | Self::HandOver
+            | Self::Get => 200,
+        }
+    }
+}
+
+/// A call on workspaces of one shape.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub call: Call,
+    pub api_tokens: usize,
+    pub card_kib: usize,
+}
+
+/// What a process is sent, and what must be in the table before.
+pub struct Script {
+    pub items: Vec<Item>,
+    pub events: Vec<Vec<u8>>,
+}
+
+impl Case {
+    /// Each call of the functions that there are, on a workspace with a card of 1 KiB and without API tokens.
+    pub fn usual(is_there: impl Fn(&str) -> bool) -> Vec<Self> {
+        let calls = Call::ALL.into_iter().filter(|call| *call == Call::Floor || is_there(call.function()));
+        calls.map(|call| Self { call, api_tokens: 0, card_kib: 1 }).collect()
+    }
+
+    /// How cost grows with the card and with the API tokens.
+    pub fn growth() -> Vec<Self> {
+        let mut cases = Vec::new();
+        for call in Call::GROWING {
+            // A mint needs room for one more.
+            let most = if call == Call::Mint { 19 } else { 20 };
+            for api_tokens in [0, most] {
+                cases.extend([1, 8, 32].map(|card_kib| Self { call, api_tokens, card_kib }));
+            }
+        }
+        cases
+    }
+
+    pub fn name(&self) -> String {
+        self.call.name().to_owned()
+    }
+
+    /// So many calls, each of which does what the first did.
+    pub fn script(&self, calls: usize) -> Script {
+        let (mut items, mut events) = (Vec::new(), Vec::new());
+        let mut subject = None;
+        for _ in 0..calls {
+            // Where a call leaves the workspace as it was but for time and epoch, one will do.
+            let reuses = matches!(self.call, Call::Refresh | Call::RefreshByApiToken | Call::Get);
+            let subject = match &subject {
+                Some(subject) if reuses => subject,
+                _ => {
+                    let new = self.subject();
+                    items.extend(new.workspace.as_ref().map(to_item));
+                    subject.insert(new)
+                }
+            };
+            events.push(self.event(subject).to_string().into_bytes());
+        }
+        Script { items, events }
+    }
+
+    fn subject(&self) -> Subject {
+        let id = WorkspaceId::generate(Random::OS).unwrap();
+        let token = NewToken::generate(Random::OS).unwrap();
+        let (hash, prefix) = (token.hash().clone(), Some(token.prefix().to_owned()));
+        let now = Now::read().rfc3339();
+        let is_owner = !matches!(self.call, Call::Claim | Call::RefreshByApiToken);
+        let owner = Owner {
+            hash: OwnerHash::Token(hash.clone()),
+            prefix: prefix.clone(),
+            minted_at: now.clone(),
+            epoch: Epoch(1),
+        };
+        let mut api_tokens = std::collections::BTreeMap::new();
+        if self.call == Call::RefreshByApiToken {
+            api_tokens.insert(hash, ApiToken { prefix, minted_at: now.clone() });
+        }
+        while api_tokens.len() < self.api_tokens {
+            let token = NewToken::generate(Random::OS).unwrap();
+            let minted = ApiToken { prefix: Some(token.prefix().to_owned()), minted_at: now.clone() };
+            api_tokens.insert(token.hash().clone(), minted);
+        }
+        let has_item = !matches!(self.call, Call::Floor | Call::Create);
+        let workspace = has_item.then(|| Workspace {
+            id: id.clone(),
+            status: Status::Online,
+            profile: Profile {
+                name: "Release notes".to_owned(),
+                role: Some("writer".to_owned()),
+                tier: Some(2),
+                runtime: Some("container".to_owned()),
+                parent_id: None,
+                external: false,
+                compute: None,
+            },
+            url: Some("https://source.example.com/a2a".to_owned()),
+            agent_card: Some(card(self.card_kib)),
+            created_at: now.clone(),
+            created_op: uuid::Uuid::new_v4().to_string(),
+            registered_at: Some(now),
+            registered_by: Some(RegisteredBy::Owner),
+            revoked_at: None,
+            epoch: Epoch(1),
+            owner: is_owner.then_some(owner),
+            previous_owner: None,
+            api_tokens,
+            successor: None,
+            last_operation: None,
+        });
+        Subject { id, bearer: format!("Bearer {}", token.reveal()), workspace }
+    }
+
+    fn event(&self, subject: &Subject) -> Value {
+        let id = subject.id.as_str();
+        match self.call {
+            // The same event as the create's: what API Gateway adds to a request is there for any function.
+            Call::Floor => {
+                let mut event = read(CREATE);
+                event["requestContext"]["requestId"] = id.into();
+                event
+            }
+            Call::Create => {
+                with_body(read(CREATE), &json!({"name": "Release notes", "id": id, "role": "writer"}))
+            }
+            Call::Refresh | Call::RefreshByApiToken => {
+                let mut event = self.registration(id);
+                event["headers"]["authorization"] = subject.bearer.as_str().into();
+                event
+            }
+            Call::Claim => {
+                let mut event = self.registration(id);
+                event["headers"].as_object_mut().unwrap().remove("authorization");
+                event
+            }
+            Call::Mint => of_workspace(read(MINT), id),
+            Call::Get => of_workspace(read(GET), id),
+            Call::Revoke => {
+                let mut event = of_workspace(read(REVOKE), id);
+                event["headers"]["idempotency-key"] = uuid::Uuid::new_v4().to_string().into();
+                event
+            }
+            Call::HandOver => {
+                let route = "POST /admin/workspaces/{id}/hand-over";
+                let mut event = of_workspace(read(REVOKE), id);
+                let path = format!("/admin/workspaces/{id}/hand-over");
+                event["routeKey"] = route.into();
+                event["requestContext"]["routeKey"] = route.into();
+                event["rawPath"] = path.as_str().into();
+                event["requestContext"]["http"]["path"] = path.into();
+                event["headers"]["idempotency-key"] = uuid::Uuid::new_v4().to_string().into();
+                with_body(event, &json!({"successor_token_sha256": TokenHash::of(id).as_str()}))
+            }
+        }
+    }
+
+    fn registration(&self, id: &str) -> Value {
+        let card: Value = serde_json::from_str(&card(self.card_kib)).unwrap();
+        with_body(
+            read(REGISTER),
+            &json!({"id": id, "url": "https://source.example.com/a2a", "agent_card": card}),
+        )
+    }
+
+    /// An error when the answer is not the expected one: what is measured would be something else.
+    pub fn check(&self, answer: &crate::runtime_api::Answer) -> Result<(), String> {
+        let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        if answer.is_error || json["statusCode"] != self.call.status() {
+            return Err(format!(
+                "{}: unexpected answer {}",
+                self.name(),
+                String::from_utf8_lossy(&answer.body)
+            ));
+        }
+        Ok(())
+    }
+}
+
+struct Subject {
+    id: WorkspaceId,
+    bearer: String,
+    workspace: Option<Workspace>,
+}
+
+fn read(event: &str) -> Value {
+    serde_json::from_str(event).unwrap()
+}
+
+fn with_body(mut event: Value, body: &Value) -> Value {
+    let body = body.to_string();
+    event["headers"]["content-length"] = body.len().to_string().into();
+    event["body"] = body.into();
+    event
+}
+
+/// The event with another workspace's id in its path.
+fn of_workspace(mut event: Value, id: &str) -> Value {
+    let old = event["pathParameters"]["id"].as_str().unwrap().to_owned();
+    let path = event["rawPath"].as_str().unwrap().replace(&old, id);
+    event["requestContext"]["http"]["path"] = path.as_str().into();
+    event["rawPath"] = path.into();
+    event["pathParameters"]["id"] = id.into();
+    event
+}
+
+/// An agent card of so many KiB of JSON text.
+fn card(kib: usize) -> String {
+    let card = |filling: &str| {
+        json!({"name": "Release notes agent", "description": filling, "version": "1.4.0"}).to_string()
+    };
+    card(&"x".repeat(kib * 1024 - card("").len()))
+}

@@ -1,0 +1,104 @@
+//! One process of a function, from its start to its end.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::runtime_api::{Answer, RuntimeApi};
+
+/// The kernel counts CPU time in these (`getconf CLK_TCK`), in what it tells about processes.
+const TICK: Duration = Duration::from_millis(10);
+
+pub struct Process {
+    child: Child,
+    api: RuntimeApi,
+    started: Instant,
+}
+
+impl Process {
+    /// Starts the executable with nothing but these variables and Lambda's own, its log in a file.
+    pub fn start(
+        executable: &Path,
+        variables: &BTreeMap<String, String>,
+        log: &Path,
+        events: Vec<Vec<u8>>,
+    ) -> io::Result<Self> {
+        let api = RuntimeApi::start(events)?;
+        let log = File::options().create(true).append(true).open(log)?;
+        let mut command = Command::new(executable);
+        command
+            .env_clear()
+            .envs(variables)
+            .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
+            .envs(LAMBDA_VARIABLES)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let started = Instant::now();
+        let child = command.spawn()?;
+        Ok(Self { child, api, started })
+    }
+
+    /// Waits until all events are answered.
+    pub fn wait(&self) -> Result<Vec<Answer>, String> {
+        if self.api.wait_until_idle() {
+            Ok(self.api.take_answers())
+        } else {
+            Err("the function did not answer in time".to_owned())
+        }
+    }
+
+    /// Sends more events and waits until they are answered.
+    pub fn invoke(&self, events: Vec<Vec<u8>>) -> Result<Vec<Answer>, String> {
+        self.api.send(events);
+        self.wait()
+    }
+
+    /// From the start of the process to its first request for an event.
+    pub fn init(&self) -> Option<Duration> {
+        self.api.ready().map(|ready| ready.duration_since(self.started))
+    }
+
+    /// The most memory that it had resident, in KiB.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.parse().ok()
+    }
+
+    /// The CPU time that it spent in user mode, in steps of 10 ms.
+    pub fn user_time(&self) -> Option<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).ok()?;
+        // The name, in brackets, may hold spaces. `utime` is the 14th field, the 12th after it.
+        let (_, fields) = stat.rsplit_once(") ")?;
+        fields.split(' ').nth(11)?.parse().ok().map(|ticks: u32| TICK * ticks)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ended = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// What Lambda sets, for a function of the template's size.
+const LAMBDA_VARIABLES: [(&str, &str); 14] = [
+    ("AWS_LAMBDA_FUNCTION_NAME", "bench"),
+    ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST"),
+    ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
+    ("AWS_LAMBDA_LOG_GROUP_NAME", "bench"),
+    ("AWS_LAMBDA_LOG_STREAM_NAME", "bench"),
+    ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
+    ("AWS_LAMBDA_LOG_LEVEL", "INFO"),
+    ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand"),
+    ("AWS_EXECUTION_ENV", "AWS_Lambda_provided.al2023"),
+    ("AWS_REGION", "eu-central-1"),
+    ("AWS_ACCESS_KEY_ID", "bench"),
+    ("AWS_SECRET_ACCESS_KEY", "bench"),
+    ("AWS_SESSION_TOKEN", "bench"),
+    ("TZ", ":UTC"),
+];
