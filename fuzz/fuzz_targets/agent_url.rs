@@ -38,7 +38,8 @@ fuzz_target!(|text: &str| {
         Host::Ipv4(address) => IpAddr::V4(address),
         Host::Ipv6(address) => IpAddr::V6(address),
         Host::Domain(name) => {
-            let labels: Vec<_> = name.trim_end_matches('.').rsplit('.').collect();
+            let labels: Vec<_> = name.strip_suffix('.').unwrap_or(name).rsplit('.').collect();
+            assert!(!private || labels.iter().all(|label| !label.is_empty()), "{name}");
             assert!(!private || labels[0] != "localhost", "{name}");
             assert!(!public || !["local", "internal"].contains(&labels[0]), "{name}");
             return;

@@ -109,11 +109,13 @@ impl AgentUrlPolicy {
     fn allows_name(self, name: &str) -> bool {
         // The parser has lower-cased it. A trailing dot makes no other name of it (RFC 1034, section 3.1).
         let name = name.strip_suffix('.').unwrap_or(name);
+        // No name has an empty label within, but what looks it up might overlook one: `localhost..`, `127.0.0.1..`.
+        let is_name = name.split('.').all(|label| !label.is_empty());
         let is_in =
             |zone: &str| name == zone || name.strip_suffix(zone).is_some_and(|rest| rest.ends_with('.'));
         match self {
-            Self::Public => !["localhost", "local", "internal"].into_iter().any(is_in),
-            Self::Private => !is_in("localhost"),
+            Self::Public => is_name && !["localhost", "local", "internal"].into_iter().any(is_in),
+            Self::Private => is_name && !is_in("localhost"),
             Self::Any => true,
         }
     }
@@ -372,6 +374,9 @@ mod tests {
             }
         };
         for host in ["localhost", "LOCALHOST", "localhost.", "a.localhost", "a.LocalHost."] {
+            expect(host, [false, false, true]);
+        }
+        for host in ["localhost..", "a.localhost...", "127.0.0.1..", "a..example.com", ".example.com", "."] {
             expect(host, [false, false, true]);
         }
         for host in ["a.local", "metadata.google.internal", "ip-10-0-0-1.ec2.internal.", "a.INTERNAL"] {

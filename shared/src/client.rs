@@ -23,8 +23,8 @@ pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(3_000);
 pub const MAX_ATTEMPTS: u32 = 3;
 /// The upper bound of the random wait before the first retry. The SDK's own, 1 s, would use the time up.
 pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
-/// For opening the connection during init, answer included. Usually that takes some 30 ms; when it takes this long the
-/// store is in trouble, and a caller had better hear that from a call than wait for the init.
+/// For opening the connection during init, answer included. Usually that takes some tens of milliseconds; when it
+/// takes this long the store is in trouble, and a caller had better hear that from a call than wait for the init.
 pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The behaviour of the SDK that the settings here were chosen with. Moving it is a change to be reviewed.
