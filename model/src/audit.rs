@@ -1,0 +1,307 @@
+//! The guarantees, each judged on what really happened: on the items before and after a write, and on what callers were
+//! told. [`Guarantee::Spec`] besides compares every write and every answer with the sequential specification.
+
+use crate::flows::{Asked, Kind, Write};
+use crate::spec::{Answer, Door, First, Life, Op, Spec, Why};
+use crate::table::Entry;
+use crate::words::{Credential, Time, Token};
+
+/// What is promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guarantee {
+    G1,
+    G2,
+    G3,
+    G4,
+    G5,
+    G6,
+    G9,
+    G10,
+    G11,
+    G14,
+    G15,
+    G16,
+    Flip,
+    Spec,
+}
+
+impl Guarantee {
+    pub const ALL: [Self; 14] = [
+        Self::G1,
+        Self::G2,
+        Self::G3,
+        Self::G4,
+        Self::G5,
+        Self::G6,
+        Self::G9,
+        Self::G10,
+        Self::G11,
+        Self::G14,
+        Self::G15,
+        Self::G16,
+        Self::Flip,
+        Self::Spec,
+    ];
+
+    pub fn says(self) -> &'static str {
+        match self {
+            Self::G1 => "G1: at most one owner token, at any moment",
+            Self::G2 => "G2: of concurrent claims exactly one wins and gets a token",
+            Self::G3 => "G3: nothing outlives a revoke that was answered",
+            Self::G4 => "G4: a token that was ended never lives again",
+            Self::G5 => "G5: revoking nothing ends nothing and creates nothing",
+            Self::G6 => "G6: a repeat has one effect and a true answer",
+            Self::G9 => "G9: a workspace appears with its token, or sealed",
+            Self::G10 => "G10: a removed workspace stays removed",
+            Self::G11 => "G11: only a workspace's own tokens authenticate, and no hash does",
+            Self::G14 => "G14: until the very write of the take-over the source works, and never both",
+            Self::G15 => "G15: no hand-over and no take-over outlives a cancel that was answered",
+            Self::G16 => "G16: while a hand-over is pending nobody else claims",
+            Self::Flip => "flip proof: the target owns, the source's token is dead and stays dead",
+            Self::Spec => "every write and every answer is one that the specification allows",
+        }
+    }
+
+    pub fn bit(self) -> u32 {
+        1 << Self::ALL.iter().position(|known| *known == self).unwrap()
+    }
+}
+
+/// What has happened to one workspace so far, as far as a guarantee asks for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Past {
+    /// The tokens that were ended and have not been named anew.
+    pub ended: u64,
+    /// Those of them that a revoke ended.
+    pub revoked: u64,
+    /// Every token that ever had a role here.
+    pub issued: u64,
+    /// The epoch at which the last successor was named.
+    pub successor_named: u64,
+    /// The highest epoch at which a caller was told that no hand-over is pending any more.
+    pub cancelled: u64,
+    /// The epochs that the operations made, by their names.
+    pub made: [u64; 6],
+    /// The source's tokens when the flip proof held.
+    pub retired: u64,
+}
+
+/// What took effect, or was told to have, after a write was decided.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Overtaken {
+    pub by_revoke: bool,
+    pub by_cancel: bool,
+}
+
+/// A write that took effect.
+#[derive(Clone, Copy, Debug)]
+pub struct Effect<'a> {
+    pub asked: Asked,
+    pub write: Write,
+    pub before: &'a Entry,
+    pub after: &'a Entry,
+    /// What took effect after it was decided.
+    pub overtaken: Overtaken,
+    /// Its token was ended after it was decided.
+    pub revived: bool,
+    /// Its call had told its caller how it ended.
+    pub settled: bool,
+    pub clock: Time,
+}
+
+/// The guarantees that a write breaks, as bits; notes it down.
+pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
+    let Effect { asked, write, before: was, after: is, .. } = *effect;
+    let (before, after) = (was.spec(), is.spec());
+    let (new, gone) = (is.live & !was.live, was.live & !is.live);
+    let mut broken = 0;
+    let mut breaks = |guarantee: Guarantee, broke: bool| {
+        if broke {
+            broken |= guarantee.bit();
+        }
+    };
+    let kind = write.kind;
+    let pending = before.pending(effect.clock);
+
+    breaks(Guarantee::G2, kind == Kind::Claim && before.owner().is_some());
+    let makes_token = matches!(kind, Kind::Claim | Kind::TakeOver | Kind::Mint);
+    breaks(Guarantee::G3, makes_token && effect.overtaken.by_revoke);
+    if let (Kind::Revoke, Op::Revoke { scope, successor, .. }) = (kind, asked.op) {
+        use crate::spec::Scope;
+        let owner_ends = scope != Scope::Api;
+        breaks(Guarantee::G3, owner_ends && after.door != Door::Open);
+        breaks(Guarantee::G3, owner_ends && after.successor.map(|named| named.token) != successor);
+        breaks(Guarantee::G3, scope != Scope::Owner && !after.api.is_empty());
+        breaks(
+            Guarantee::G5,
+            new != 0 || usize::from(write.ends) != tokens(before) - tokens(after).min(tokens(before)),
+        );
+    }
+    if let Op::Register { bearer: Some(bearer), .. } = asked.op {
+        let (token, is_token) = match bearer {
+            Credential::Token(token) => (token, true),
+            Credential::HashOf(token) => (token, false),
+        };
+        let has_role =
+            is_token && (before.is_live(token) || before.successor.is_some_and(|s| s.token == token));
+        let was_issued = is_token && past.issued & token.bit() != 0;
+        let was_revoked = past.revoked & token.bit() != 0;
+        breaks(Guarantee::G11, !has_role && !was_issued);
+        breaks(Guarantee::G3, !has_role && was_issued && was_revoked);
+        breaks(Guarantee::G14, !has_role && was_issued && !was_revoked);
+        breaks(Guarantee::Flip, past.retired & token.bit() != 0);
+    }
+    // A token that a caller chose may be named anew, but for the previous owner's; it is then a new one.
+    let is_made = |token: &u16| Token(*token).is_made_by_the_registry();
+    let made = (0..64).filter(is_made).fold(0, |made, token| made | 1 << token);
+    let revived = write.token.filter(|_| effect.revived).map_or(0, Token::bit);
+    let returning = new & (past.ended & made | before.previous.map_or(0, Token::bit) | revived);
+    breaks(Guarantee::G4, returning != 0);
+    breaks(Guarantee::Flip, returning & past.retired != 0);
+    breaks(Guarantee::G5, before.life == Life::Absent && kind != Kind::Create);
+    breaks(Guarantee::G6, effect.settled && !kind.is_refresh());
+    breaks(Guarantee::G9, kind == Kind::Create && (before.life != Life::Absent || after.door == Door::Open));
+    breaks(Guarantee::G9, kind == Kind::Claim && before.door == Door::Sealed);
+    breaks(Guarantee::G10, before.life == Life::Removed);
+    if let (Some(owner), Some(_)) = (before.owner(), pending) {
+        let ends_owner = match asked.op {
+            Op::Revoke { .. } => kind == Kind::Revoke,
+            _ => kind == Kind::TakeOver,
+        };
+        breaks(Guarantee::G14, !ends_owner && after.owner() != Some(owner));
+        breaks(Guarantee::G14, kind == Kind::TakeOver && after.is_live(owner));
+    }
+    let hands_over = matches!(kind, Kind::TakeOver | Kind::HandOver);
+    breaks(Guarantee::G15, hands_over && effect.overtaken.by_cancel);
+    breaks(Guarantee::G15, kind == Kind::TakeOver && past.successor_named <= past.cancelled);
+    breaks(Guarantee::G16, kind == Kind::Claim && pending.is_some());
+
+    let mut specified = before.clone();
+    let answer = specified.perform(&asked.op, asked.now, write.token.unwrap_or(Token::filler(0)));
+    breaks(Guarantee::Spec, specified != *after || is.spec.is_none() || after.epoch < before.epoch);
+    breaks(Guarantee::Spec, !answer.is_success());
+
+    past.ended = (past.ended | gone) & !new;
+    past.retired &= !new;
+    past.revoked = (past.revoked | if kind == Kind::Revoke { gone } else { 0 }) & !new;
+    past.issued |= issued(after);
+    if after.successor.is_some() && matches!(kind, Kind::HandOver | Kind::Revoke) {
+        past.successor_named = after.epoch;
+    }
+    if let Some(made) =
+        after.remembered.filter(|_| matches!(kind, Kind::HandOver | Kind::Revoke | Kind::Cancel))
+    {
+        // One that is remembered was made already, and one that expects an epoch is made at that epoch alone.
+        let again = before.remembered.is_some_and(|before| before.name == made.name);
+        let expects = matches!(asked.op, Op::Revoke { expected: Some(_), .. });
+        if again || expects && past.made[usize::from(made.name.0)] != 0 {
+            broken |= Guarantee::G6.bit();
+        }
+        past.made[usize::from(made.name.0)] = made.epoch;
+    }
+    broken
+}
+
+/// The guarantees that an answer breaks, as bits; notes it down. `seen` is what the call saw last.
+pub fn answer(
+    past: &mut Past,
+    asked: Asked,
+    write: Option<Write>,
+    seen: &Entry,
+    made: bool,
+    said: Answer,
+) -> u32 {
+    let spec = seen.spec();
+    let mut broken = 0;
+    let mut breaks = |guarantee: Guarantee, broke: bool| {
+        if broke {
+            broken |= guarantee.bit();
+        }
+    };
+    // What is told after a write that was made has been judged with the write, but for the answer itself.
+    if !made {
+        breaks(Guarantee::Spec, !is_allowed(past, spec, asked, write, said));
+    }
+    match said {
+        Answer::Registered { token: Some(token), .. } => {
+            breaks(Guarantee::G2, spec.owner() != Some(token));
+        }
+        Answer::Registered { epoch, token: None } => {
+            breaks(Guarantee::G6, epoch != spec.epoch);
+            if let Op::Register { bearer: Some(Credential::HashOf(_)), .. } = asked.op {
+                breaks(Guarantee::G11, true);
+            }
+        }
+        Answer::Minted { token: Some(token) } => breaks(Guarantee::G6, !spec.api.contains(&token)),
+        Answer::Created { token: Some(token) } => {
+            breaks(Guarantee::G9, spec.life != Life::Live || past.issued & token.bit() == 0);
+        }
+        Answer::Revoked { epoch: Some(epoch), .. } => {
+            breaks(Guarantee::G6, !was_made(past, asked.op, epoch));
+        }
+        Answer::Revoked { epoch: None, .. } => breaks(Guarantee::G5, spec.life != Life::Absent),
+        Answer::Cancelled { epoch } => {
+            breaks(Guarantee::G15, !was_made(past, asked.op, epoch));
+            past.cancelled = past.cancelled.max(epoch);
+        }
+        Answer::Refused(Why::MissingToken) => {
+            // Told to bring a token by a workspace that this very call has just claimed: nobody holds that token.
+            let own = Token::made(asked.call, false).bit() | Token::made(asked.call, true).bit();
+            breaks(Guarantee::G6, seen.live & own != 0);
+            breaks(Guarantee::G2, spec.door == Door::Open && spec.pending(asked.now).is_none());
+            if let Op::Register { chosen: Some(chosen), place, .. } = asked.op {
+                breaks(Guarantee::G6, spec.owner() == Some(chosen) && spec.place == Some(place));
+            }
+        }
+        Answer::Refused(Why::InvalidToken) => {
+            if let Op::Register { bearer: Some(Credential::Token(token)), .. } = asked.op {
+                breaks(Guarantee::G14, spec.is_live(token));
+            }
+        }
+        _ => {}
+    }
+    broken
+}
+
+/// Whether an operation has made this epoch.
+pub fn was_made(past: &Past, op: Op, epoch: u64) -> bool {
+    let (Op::Revoke { name, .. } | Op::Cancel { name, .. } | Op::HandOver { name, .. }) = op else {
+        return false;
+    };
+    past.made[usize::from(name.0)] == epoch
+}
+
+/// Whether the specification allows this answer of a call that wrote nothing after what it saw.
+fn is_allowed(past: &Past, spec: &Spec, asked: Asked, write: Option<Write>, said: Answer) -> bool {
+    // Whoever cannot say says so; an operator's call that was overtaken asks it to look again.
+    if said == Answer::Unavailable || (said == Answer::Refused(Why::EpochChanged) && write.is_some()) {
+        return true;
+    }
+    let mut after = spec.clone();
+    let answer = after.perform(&asked.op, asked.now, Token::filler(0));
+    if after == *spec && answer.allows(said) {
+        return true;
+    }
+    // A write of this very call landed before, and its reply was lost.
+    match (said, asked.op) {
+        (Answer::Registered { epoch, token: Some(token) }, _) => {
+            spec.owner() == Some(token) && spec.epoch == epoch
+        }
+        (Answer::Minted { token: Some(token) }, _) => spec.api.contains(&token),
+        // Its token may have been ended since.
+        (Answer::Created { token: Some(token) }, _) => past.issued & token.bit() != 0,
+        (Answer::Created { token: None }, Op::Create(First::Chosen(token))) => past.issued & token.bit() != 0,
+        (Answer::Created { token: None }, Op::Create(First::None)) => spec.life == Life::Live,
+        _ => false,
+    }
+}
+
+/// The tokens that have a role.
+pub fn issued(spec: &Spec) -> u64 {
+    let tokens = spec.api.iter().copied().chain(spec.owner()).chain(spec.successor.map(|named| named.token));
+    tokens.chain(spec.previous).fold(0, |all, token| all | token.bit())
+}
+
+fn tokens(spec: &Spec) -> usize {
+    usize::from(spec.owner().is_some()) + spec.api.len()
+}

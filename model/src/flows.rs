@@ -1,0 +1,552 @@
+//! The functions, one store request at a time. What `functions/*/src/lib.rs` does between two requests is done here by
+//! the same calls of the same shared code, [`shared::guard`] and [`shared::schema::Update`]; only the requests themselves
+//! are the model's, so that it can put them into any order.
+
+use std::collections::HashMap;
+use std::sync::RwLock;
+
+use shared::guard::{
+    self, CancelDecision, HandOverDecision, MintDecision, Operation, Refusal, RegisterDecision,
+    RegisterRequest, Registration, RevokeDecision, RevokeRequest, RevokeScope,
+};
+use shared::schema::{self, Update};
+use shared::workspace::{Epoch, Owner, OwnerHash, Profile, Status, Workspace};
+
+use crate::mutant::Mutant;
+use crate::spec::{Answer, First, Op, Scope, Why};
+use crate::table::{ItemId, TABLE, WriteId};
+use crate::words::{Credential, Place, Time, Token, workspace_id};
+
+/// What a call does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Next {
+    Answer(Answer),
+    Write(Write),
+}
+
+/// A write that a call is about to make, or has left in the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Write {
+    pub id: WriteId,
+    pub kind: Kind,
+    pub turn: Turn,
+    /// The token that it would make live.
+    pub token: Option<Token>,
+    /// The epoch that it was decided on.
+    pub seen: u64,
+    /// How many tokens it would end.
+    pub ends: u8,
+    /// The epoch that is told once it is made; `None`: the one in the store's answer.
+    pub makes: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Kind {
+    Create,
+    Refresh,
+    ApiRefresh,
+    Claim,
+    TakeOver,
+    Mint,
+    Revoke,
+    HandOver,
+    Cancel,
+}
+
+impl Kind {
+    /// Whether it changes nothing about who may do what.
+    pub fn is_refresh(self) -> bool {
+        matches!(self, Self::Refresh | Self::ApiRefresh)
+    }
+}
+
+/// Which of its writes a call is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Turn {
+    /// The refresh that a registration with a bearer starts with.
+    Refresh,
+    First,
+    Last,
+}
+
+/// A call as the functions see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Asked {
+    /// Its number, by which the tokens are named that the registry makes for it.
+    pub call: u8,
+    pub workspace: u8,
+    pub op: Op,
+    /// The time that it has read.
+    pub now: Time,
+}
+
+type Step = (Asked, ItemId, Option<Write>);
+
+/// The functions, with or without a mistake.
+#[derive(Default)]
+pub struct Flows {
+    mutant: Option<Mutant>,
+    steps: RwLock<HashMap<Step, Next>>,
+}
+
+impl Flows {
+    pub fn new(mutant: Option<Mutant>) -> Self {
+        Self { mutant, steps: RwLock::default() }
+    }
+
+    /// Whether the call's first request is a write, without a read before it.
+    pub fn starts_with_a_write(op: &Op) -> bool {
+        matches!(op, Op::Create(_) | Op::Register { bearer: Some(_), .. })
+    }
+
+    /// What the call does first. `item` is what its read gives; a call that starts with a write does not look at it.
+    pub fn start(&self, asked: Asked, item: ItemId) -> Next {
+        self.remember((asked, item, None), || match asked.op {
+            Op::Create(first) => self.create(&asked, first),
+            Op::Register { bearer: Some(bearer), place, .. } => {
+                self.refresh(&asked, bearer, place, Turn::Refresh)
+            }
+            _ => self.decide(&asked, item, Turn::First),
+        })
+    }
+
+    /// What the call does after a write whose condition failed, and that found this item.
+    pub fn after_failed(&self, asked: Asked, found: ItemId, write: Write) -> Next {
+        self.remember((asked, found, Some(write)), || {
+            let entry = TABLE.entry(found);
+            match asked.op {
+                Op::Create(_) => Next::Answer(self.create_failed(&asked, entry.workspace.as_ref())),
+                Op::Register { .. } => self.register_failed(&asked, found, entry.workspace.as_ref(), write),
+                Op::Mint { .. } => {
+                    let is_mine = |found: &Workspace| found.is_api_token(write.token.unwrap().hash());
+                    if entry.workspace.as_ref().is_some_and(is_mine) {
+                        return Next::Answer(Answer::Minted { token: shown(asked.op, write) });
+                    }
+                    self.once_more(&asked, found, write.turn)
+                }
+                _ => Next::Answer(self.operation_failed(&asked, found, write)),
+            }
+        })
+    }
+
+    /// What the call answers after a write that was made and gave this item.
+    pub fn after_made(asked: Asked, new: ItemId, write: Write) -> Answer {
+        let entry = TABLE.entry(new);
+        let in_the_answer = || schema::epoch_of(&entry.item).ok().map(|epoch| epoch.0);
+        let Some(epoch) = write.makes.or_else(in_the_answer) else { return Answer::Unavailable };
+        match write.kind {
+            Kind::Create => Answer::Created { token: shown(asked.op, write) },
+            Kind::Refresh | Kind::ApiRefresh | Kind::TakeOver => Answer::Registered { epoch, token: None },
+            Kind::Claim => Answer::Registered { epoch, token: shown(asked.op, write) },
+            Kind::Mint => Answer::Minted { token: shown(asked.op, write) },
+            Kind::Revoke => Answer::Revoked { ended: Some(usize::from(write.ends)), epoch: Some(epoch) },
+            Kind::HandOver => Answer::Pending { epoch },
+            Kind::Cancel => Answer::Cancelled { epoch },
+        }
+    }
+
+    /// The token's hash, as the refresh of this bearer would present it: for the question who is the owner.
+    pub fn refresh_write(&self, bearer: Credential) -> WriteId {
+        let op = Op::Register { bearer: Some(bearer), chosen: None, place: Place::SOURCE };
+        let asked = Asked { call: 0, workspace: 0, op, now: Time::Early };
+        let Next::Write(write) = self.refresh(&asked, bearer, Place::SOURCE, Turn::Refresh) else {
+            panic!("a refresh is a write");
+        };
+        write.id
+    }
+
+    fn remember(&self, step: Step, next: impl FnOnce() -> Next) -> Next {
+        if let Some(next) = self.steps.read().unwrap().get(&step) {
+            return *next;
+        }
+        let next = next();
+        self.steps.write().unwrap().insert(step, next);
+        next
+    }
+
+    fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    fn send(&self, asked: &Asked, update: &Update, kind: Kind, turn: Turn) -> Write {
+        let id = TABLE.update(update, |sent| {
+            if let Some(mutant) = self.mutant {
+                mutant.rewrites(&asked.op, kind == Kind::Refresh, sent);
+            }
+        });
+        Write { id, kind, turn, token: None, seen: 0, ends: 0, makes: update.epoch().map(|epoch| epoch.0) }
+    }
+
+    /// `admin-*` and `register` from their decision on.
+    fn decide(&self, asked: &Asked, item: ItemId, turn: Turn) -> Next {
+        let entry = TABLE.entry(item);
+        let there = !entry.item.is_empty();
+        if there && entry.workspace.is_none() {
+            return Next::Answer(Answer::Unavailable);
+        }
+        let actual = entry.workspace.as_ref();
+        let mut seen = entry.workspace.clone();
+        if let (Some(seen), Some(mutant)) = (&mut seen, self.mutant) {
+            mutant.blinds(&asked.op, asked.now.now(), seen);
+        }
+        let seen = seen.as_ref();
+        match asked.op {
+            Op::Register { bearer, chosen, place } => {
+                self.register(asked, (seen, actual), bearer, chosen, place, turn)
+            }
+            Op::Mint { chosen } => self.mint(asked, (seen, actual), chosen, turn),
+            Op::Revoke { .. } => self.revoke(asked, (seen, actual)),
+            Op::HandOver { .. } => self.hand_over(asked, (seen, actual)),
+            Op::Cancel { .. } => self.cancel(asked, (seen, actual)),
+            Op::Create(_) | Op::Show => panic!("these decide nothing"),
+        }
+    }
+
+    fn once_more(&self, asked: &Asked, found: ItemId, turn: Turn) -> Next {
+        match turn {
+            Turn::Refresh => self.decide(asked, found, Turn::First),
+            Turn::First => self.decide(asked, found, Turn::Last),
+            Turn::Last => Next::Answer(Answer::Unavailable),
+        }
+    }
+
+    fn refresh(&self, asked: &Asked, bearer: Credential, place: Place, turn: Turn) -> Next {
+        let (url, card) = (place.url(), place.card());
+        let registration = Registration { url: Some(&url), agent_card: &card };
+        let presented = self.presented(bearer);
+        let update = Update::refresh(&presented, &registration, asked.now.now());
+        Next::Write(self.send(asked, &update, Kind::Refresh, turn))
+    }
+
+    fn presented(&self, bearer: Credential) -> shared::token::TokenHash {
+        match bearer {
+            Credential::HashOf(token) if self.is(Mutant::HashAuthenticates) => token.hash().clone(),
+            bearer => bearer.hash(),
+        }
+    }
+
+    /// `register`: `attempt`. The decision is on what a mutant lets it see, the write on what is there.
+    fn register(
+        &self,
+        asked: &Asked,
+        (seen, actual): (Option<&Workspace>, Option<&Workspace>),
+        bearer: Option<Credential>,
+        chosen: Option<Token>,
+        place: Place,
+        turn: Turn,
+    ) -> Next {
+        let now = asked.now.now();
+        let (url, card) = (place.url(), place.card());
+        let registration = Registration { url: Some(&url), agent_card: &card };
+        let bearer_hash = bearer.map(|bearer| self.presented(bearer));
+        let chosen = if bearer.is_none() { chosen } else { None };
+        let mut request =
+            RegisterRequest { bearer: bearer_hash.as_ref(), chosen: chosen.map(Token::hash), registration };
+        let mut decision = guard::register(seen, &request, now);
+        if self.is(Mutant::BearerIgnored) && decision == RegisterDecision::Refused(Refusal::InvalidToken) {
+            request.bearer = None;
+            decision = guard::register(seen, &request, now);
+        }
+        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
+        let (update, kind, token) = match decision {
+            RegisterDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
+            RegisterDecision::AlreadyDone { epoch } => {
+                return Next::Answer(Answer::Registered { epoch: epoch.0, token: None });
+            }
+            RegisterDecision::Refresh => return self.refresh(asked, bearer.unwrap(), place, turn),
+            RegisterDecision::RefreshByApiToken => {
+                let presented = bearer_hash.unwrap();
+                let update = Update::refresh_by_api_token(seen, &presented, &registration, now);
+                (update, Kind::ApiRefresh, None)
+            }
+            RegisterDecision::TakeOver => {
+                let successor = bearer_hash.unwrap();
+                let update = Update::take_over(seen, &successor, &registration, now);
+                (update, Kind::TakeOver, Some(Token::of(&successor)))
+            }
+            RegisterDecision::Claim => match chosen {
+                Some(_) if turn == Turn::Last => return Next::Answer(Answer::Unavailable),
+                Some(chosen) => {
+                    let update = Update::claim(seen, chosen.hash(), None, &registration, now);
+                    (update, Kind::Claim, Some(chosen))
+                }
+                None => {
+                    let token = self.fresh(asked, turn);
+                    let update = Update::claim(seen, token.hash(), Some(PREFIX), &registration, now);
+                    (update, Kind::Claim, Some(token))
+                }
+            },
+        };
+        Next::Write(Write { token, seen: seen.epoch.0, ..self.send(asked, &update, kind, turn) })
+    }
+
+    /// Was it mine? If not, once more.
+    fn register_failed(
+        &self,
+        asked: &Asked,
+        found: ItemId,
+        workspace: Option<&Workspace>,
+        write: Write,
+    ) -> Next {
+        let Op::Register { bearer, chosen, place } = asked.op else { panic!("only registrations come here") };
+        let (url, card) = (place.url(), place.card());
+        let registration = Registration { url: Some(&url), agent_card: &card };
+        let is_mine = |found: &Workspace| {
+            let owns = write.token.is_some_and(|token| found.is_owner(token.hash()));
+            let says = guard::is_registered(found, &registration);
+            match write.kind {
+                Kind::TakeOver => owns && says,
+                Kind::Claim if bearer.is_none() && chosen.is_some() => {
+                    owns && says && !self.is(Mutant::NotRecognised)
+                }
+                Kind::Claim => owns && !self.is(Mutant::NotRecognised),
+                _ => false,
+            }
+        };
+        if let Some(found) = workspace.filter(|found| is_mine(found)) {
+            return Next::Answer(Answer::Registered { epoch: found.epoch.0, token: shown(asked.op, write) });
+        }
+        self.once_more(asked, found, write.turn)
+    }
+
+    /// `admin-mint-token`: `attempt`.
+    fn mint(
+        &self,
+        asked: &Asked,
+        (seen, actual): (Option<&Workspace>, Option<&Workspace>),
+        chosen: Option<Token>,
+        turn: Turn,
+    ) -> Next {
+        let now = asked.now.now();
+        let decision = guard::mint(seen, chosen.map(Token::hash), now);
+        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
+        match decision {
+            MintDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
+            MintDecision::AlreadyDone => return Next::Answer(Answer::Minted { token: None }),
+            MintDecision::Mint => {}
+        }
+        if chosen.is_some() && turn == Turn::Last {
+            return Next::Answer(Answer::Unavailable);
+        }
+        let token = chosen.unwrap_or_else(|| self.fresh(asked, turn));
+        let prefix = if chosen.is_none() { Some(PREFIX) } else { None };
+        let update = Update::mint(seen, token.hash(), prefix, now);
+        let write = self.send(asked, &update, Kind::Mint, turn);
+        Next::Write(Write { token: Some(token), seen: seen.epoch.0, ..write })
+    }
+
+    /// `admin-revoke`: `revoke`.
+    fn revoke(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
+        let decision = self.decide_on_revoke(asked, seen);
+        let ended = match decision {
+            RevokeDecision::Revoke { ended } => ended,
+            RevokeDecision::AlreadyDone { epoch } => {
+                return Next::Answer(Answer::Revoked { ended: Some(0), epoch: Some(epoch.0) });
+            }
+            RevokeDecision::Refused(Refusal::Unknown) if self.is(Mutant::RevokeCreates) => 0,
+            RevokeDecision::Refused(Refusal::Unknown) => {
+                return Next::Answer(Answer::Revoked { ended: Some(0), epoch: None });
+            }
+            RevokeDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
+        };
+        let blank = blank(usize::from(asked.workspace));
+        let seen = actual.unwrap_or(&blank);
+        if ended == 0 && seen.successor.is_none() && self.is(Mutant::RevokeOnlyTheLiving) {
+            return Next::Answer(Answer::Revoked { ended: Some(0), epoch: Some(seen.epoch.0) });
+        }
+        let update =
+            with_revoke(asked, |request, expires| Update::revoke(seen, request, expires, asked.now.now()));
+        let write = self.send(asked, &update, Kind::Revoke, Turn::Last);
+        Next::Write(Write { seen: seen.epoch.0, ends: u8::try_from(ended).unwrap(), ..write })
+    }
+
+    fn decide_on_revoke(&self, asked: &Asked, seen: Option<&Workspace>) -> RevokeDecision {
+        with_revoke(asked, |request, _| {
+            let mut request = *request;
+            if self.is(Mutant::ExpectedEpochIgnored) {
+                request.operation.expected_epoch = None;
+            }
+            guard::revoke(seen, &request, asked.now.now())
+        })
+    }
+
+    /// `admin-hand-over`: `hand_over`.
+    fn hand_over(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
+        let Op::HandOver { successor, name, expected } = asked.op else {
+            panic!("only hand-overs come here")
+        };
+        let (id, now) = (name.id(), asked.now.now());
+        let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+        let decision = guard::hand_over(seen, successor.hash(), &operation, now);
+        if decision != HandOverDecision::HandOver {
+            return Next::Answer(as_made(decision));
+        }
+        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
+        let update = Update::hand_over(seen, successor.hash(), asked.now.expiry(), &id);
+        Next::Write(Write { seen: seen.epoch.0, ..self.send(asked, &update, Kind::HandOver, Turn::Last) })
+    }
+
+    /// `admin-hand-over`: `cancel`.
+    fn cancel(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
+        let Op::Cancel { name, expected } = asked.op else { panic!("only cancellings come here") };
+        let id = name.id();
+        let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+        match guard::cancel_hand_over(seen, &operation) {
+            CancelDecision::Cancel => {}
+            CancelDecision::AlreadyDone { epoch } => {
+                return Next::Answer(Answer::Cancelled { epoch: epoch.0 });
+            }
+            CancelDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
+        }
+        let spares = self.is(Mutant::CancelOnlyThePending) || self.is(Mutant::ExpiredNotCancelled);
+        if let Some(seen) = seen.filter(|seen| seen.successor.is_none() && spares) {
+            return Next::Answer(Answer::Cancelled { epoch: seen.epoch.0 });
+        }
+        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
+        let update = Update::cancel_hand_over(seen, &id);
+        Next::Write(Write { seen: seen.epoch.0, ..self.send(asked, &update, Kind::Cancel, Turn::Last) })
+    }
+
+    /// An administrator's write whose condition failed: made before, or not.
+    fn operation_failed(&self, asked: &Asked, found: ItemId, write: Write) -> Answer {
+        let entry = TABLE.entry(found);
+        let found = entry.workspace.as_ref();
+        match asked.op {
+            Op::Revoke { .. } => match found.map(|found| self.decide_on_revoke(asked, Some(found))) {
+                Some(RevokeDecision::AlreadyDone { epoch }) => {
+                    let ended = if epoch.0 == write.seen + 1 { usize::from(write.ends) } else { 0 };
+                    Answer::Revoked { ended: Some(ended), epoch: Some(epoch.0) }
+                }
+                _ => Answer::Refused(Why::EpochChanged),
+            },
+            Op::HandOver { successor, name, expected } => {
+                let id = name.id();
+                let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+                match found.filter(|found| guard::remembered(found, &id).is_some()) {
+                    Some(found) => {
+                        as_made(guard::hand_over(Some(found), successor.hash(), &operation, asked.now.now()))
+                    }
+                    None => Answer::Refused(Why::EpochChanged),
+                }
+            }
+            Op::Cancel { name, expected } => {
+                let id = name.id();
+                let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+                match found.map(|found| guard::cancel_hand_over(Some(found), &operation)) {
+                    Some(CancelDecision::AlreadyDone { epoch }) => Answer::Cancelled { epoch: epoch.0 },
+                    _ => Answer::Refused(Why::EpochChanged),
+                }
+            }
+            _ => panic!("not an operation"),
+        }
+    }
+
+    /// `create-workspace`.
+    fn create(&self, asked: &Asked, first: First) -> Next {
+        let token = match first {
+            First::Made => Some(self.fresh(asked, Turn::First)),
+            First::Chosen(token) => Some(token),
+            First::None => None,
+        };
+        let workspace = created(usize::from(asked.workspace), asked.call, token);
+        let condition = if self.is(Mutant::CreateOverwrites) { None } else { Some(schema::NOT_THERE) };
+        let id = TABLE.put(schema::to_item(&workspace), condition);
+        Next::Write(Write { id, kind: Kind::Create, turn: Turn::Last, token, seen: 0, ends: 0, makes: None })
+    }
+
+    /// `create-workspace`: `is_mine`.
+    fn create_failed(&self, asked: &Asked, found: Option<&Workspace>) -> Answer {
+        let Op::Create(first) = asked.op else { panic!("only creates come here") };
+        let Some(found) = found else { return Answer::Unavailable };
+        let (token, shown) = match first {
+            First::Made => (Some(self.fresh(asked, Turn::First)), Some(self.fresh(asked, Turn::First))),
+            First::Chosen(token) => (Some(token), None),
+            First::None => (None, None),
+        };
+        let same_token = token.is_some_and(|token| found.is_live(token.hash()));
+        if same_token || found.created_op == created_op(asked.call) {
+            Answer::Created { token: shown }
+        } else {
+            Answer::Refused(Why::Exists)
+        }
+    }
+
+    fn fresh(&self, asked: &Asked, turn: Turn) -> Token {
+        Token::made(asked.call, turn == Turn::Last && !self.is(Mutant::SameTokenTwice))
+    }
+}
+
+/// A prefix that a token of the registry's could have.
+const PREFIX: &str = "wsr_00000000";
+
+/// The token that the answer shows: one that the registry made.
+fn shown(op: Op, write: Write) -> Option<Token> {
+    let chosen = match op {
+        Op::Create(first) => first != First::Made,
+        Op::Register { bearer, chosen, .. } => {
+            bearer.is_some() && write.kind == Kind::TakeOver || chosen.is_some()
+        }
+        Op::Mint { chosen } => chosen.is_some(),
+        _ => true,
+    };
+    write.token.filter(|_| !chosen)
+}
+
+fn with_revoke<T>(asked: &Asked, body: impl FnOnce(&RevokeRequest<'_>, i64) -> T) -> T {
+    let Op::Revoke { scope, successor, name, expected } = asked.op else { panic!("only revokes come here") };
+    let id = name.id();
+    let scope = match scope {
+        Scope::All => RevokeScope::All,
+        Scope::Owner => RevokeScope::Owner,
+        Scope::Api => RevokeScope::Api,
+    };
+    let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+    body(&RevokeRequest { scope, successor: successor.map(Token::hash), operation }, asked.now.expiry())
+}
+
+fn as_made(decision: HandOverDecision) -> Answer {
+    match decision {
+        HandOverDecision::Pending { epoch, .. } => Answer::Pending { epoch: epoch.0 },
+        HandOverDecision::Expired { epoch, .. } => Answer::Expired { epoch: epoch.0 },
+        HandOverDecision::HandedOver { epoch } => Answer::HandedOver { epoch: epoch.0 },
+        HandOverDecision::Refused(refusal) => refused(refusal),
+        HandOverDecision::HandOver => Answer::Refused(Why::EpochChanged),
+    }
+}
+
+fn refused(refusal: Refusal) -> Answer {
+    Answer::Refused(match refusal {
+        Refusal::Unknown => Why::Unknown,
+        Refusal::Removed => Why::Removed,
+        Refusal::MissingToken => Why::MissingToken,
+        Refusal::InvalidToken | Refusal::InvalidChosenToken => Why::InvalidToken,
+        Refusal::HashInUse | Refusal::SuccessorInUse => Why::InUse,
+        Refusal::TokenLimitReached => Why::TooManyTokens,
+        Refusal::EpochChanged => Why::EpochChanged,
+        Refusal::OperationIdReused => Why::NameReused,
+    })
+}
+
+fn created_op(call: u8) -> String {
+    format!("create in call {call}")
+}
+
+/// A spawned workspace as `create-workspace` makes it: sealed without a token.
+fn created(workspace: usize, call: u8, token: Option<Token>) -> Workspace {
+    let (hash, prefix) = match token {
+        Some(token) if token.is_made_by_the_registry() => {
+            (OwnerHash::Token(token.hash().clone()), Some(PREFIX.to_owned()))
+        }
+        Some(token) => (OwnerHash::Token(token.hash().clone()), None),
+        None => (OwnerHash::Sealed, None),
+    };
+    let owner = Owner { hash, prefix, minted_at: "a time".to_owned(), epoch: Epoch::FIRST };
+    Workspace { created_op: created_op(call), owner: Some(owner), ..blank(workspace) }
+}
+
+/// A workspace with its door open and nothing known of it.
+pub fn blank(workspace: usize) -> Workspace {
+    let profile = Profile { name: "a workspace".to_owned(), ..Profile::default() };
+    let (at, by) = ("a time".to_owned(), "before the model".to_owned());
+    Workspace::new(workspace_id(workspace), Status::Provisioning, profile, at, by)
+}

@@ -1,0 +1,393 @@
+//! A proxy that spoils what goes through it, by a schedule that depends on the seed alone, and writes the history.
+
+use std::collections::{BTreeMap, HashMap};
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::Numbers;
+use super::calls;
+use super::record::{Deed, Episode};
+use crate::spec::Op;
+
+/// The header by which a client names its episode, and the number of its call in it.
+pub const CALL: &str = "x-model-call";
+
+/// The header by which the SDK names a request and its retries.
+const INVOCATION: &str = "amz-sdk-invocation-id";
+
+/// What happens to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// It arrives later.
+    Delay,
+    /// It never arrives, and nobody says so.
+    DropRequest,
+    /// It arrives; the reply is lost and the connection breaks.
+    DropReply,
+    /// The connection breaks before it arrives.
+    Reset,
+    /// It arrives twice.
+    Duplicate,
+    /// The connection breaks; it arrives later.
+    HoldBack,
+    /// It is answered with a 500 and never arrives.
+    Fail,
+    /// It is throttled and never arrives.
+    Throttle,
+    /// The function that works at it is killed. Only before the gateway.
+    Kill,
+    /// The fence is taken out of the write. No fault of the network: to see that the check sees it.
+    Sabotage,
+}
+
+/// Where a proxy stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Side {
+    BeforeTheGateway,
+    BeforeTheStore,
+}
+
+/// What both proxies know of a run.
+pub struct Shared {
+    pub seed: u64,
+    /// Of a hundred requests, how many are spoilt.
+    pub percent: u64,
+    /// Take the fence out of every so many writes; 0: never.
+    pub sabotage: u64,
+    episodes: Mutex<HashMap<String, Arc<Running>>>,
+    counts: Mutex<BTreeMap<(Side, Fault), usize>>,
+}
+
+/// An episode under way.
+#[derive(Default)]
+pub struct Running {
+    pub number: u64,
+    pub episode: Episode,
+    /// The calls that clients have asked for.
+    pub asked: Mutex<Vec<Op>>,
+    /// How many requests to the store there have been.
+    to_the_store: Mutex<u64>,
+    /// How many requests are still on their way.
+    pub under_way: Mutex<usize>,
+}
+
+impl Shared {
+    pub fn new(seed: u64, percent: u64, sabotage: u64) -> Self {
+        Self { seed, percent, sabotage, episodes: Mutex::default(), counts: Mutex::default() }
+    }
+
+    pub fn begin(&self, workspace: &str, number: u64) -> Arc<Running> {
+        let running = Arc::new(Running { number, ..Running::default() });
+        self.episodes.lock().unwrap().insert(workspace.to_owned(), Arc::clone(&running));
+        running
+    }
+
+    pub fn end(&self, workspace: &str) {
+        self.episodes.lock().unwrap().remove(workspace);
+    }
+
+    pub fn counts(&self) -> BTreeMap<(Side, Fault), usize> {
+        self.counts.lock().unwrap().clone()
+    }
+
+    fn find(&self, workspace: &str) -> Option<Arc<Running>> {
+        self.episodes.lock().unwrap().get(workspace).cloned()
+    }
+
+    /// The fault of this request: it depends on the seed, the episode and the request's number alone.
+    fn fault(&self, side: Side, episode: u64, request: u64) -> Option<(Fault, Duration)> {
+        let mut numbers = Numbers::new(self.seed, &[side as u64, episode, request]);
+        if numbers.below(100) >= self.percent {
+            return None;
+        }
+        let common = [
+            Fault::Delay,
+            Fault::Delay,
+            Fault::DropReply,
+            Fault::DropReply,
+            Fault::Reset,
+            Fault::Duplicate,
+            Fault::HoldBack,
+            Fault::HoldBack,
+            Fault::Fail,
+            Fault::Throttle,
+        ];
+        let fault = match numbers.below(40) {
+            // Somebody waits for a whole second then.
+            0 => Fault::DropRequest,
+            1..4 if side == Side::BeforeTheGateway => Fault::Kill,
+            _ => *numbers.pick(&common),
+        };
+        let wait = Duration::from_micros(500 + numbers.below(60_000));
+        *self.counts.lock().unwrap().entry((side, fault)).or_default() += 1;
+        Some((fault, wait))
+    }
+}
+
+/// A request that can be sent more than once.
+#[derive(Clone)]
+struct Passed {
+    running: Arc<Running>,
+    client: Client<HttpConnector, Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+    deed: Option<Deed>,
+    op: Option<Op>,
+}
+
+pub struct Proxy {
+    pub url: String,
+}
+
+impl Proxy {
+    /// A proxy before `target`, `http://HOST:PORT`.
+    pub async fn start(shared: Arc<Shared>, side: Side, target: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let client = Client::builder(TokioExecutor::new()).build_http();
+        let target: Arc<str> = target.trim_end_matches('/').into();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (shared, client, target) = (Arc::clone(&shared), client.clone(), Arc::clone(&target));
+                let service = service_fn(move |request| {
+                    handle(Arc::clone(&shared), side, client.clone(), Arc::clone(&target), request)
+                });
+                let _set = stream.set_nodelay(true);
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
+                );
+            }
+        });
+        Self { url }
+    }
+}
+
+#[derive(Debug)]
+pub struct Broken;
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the proxy breaks the connection")
+    }
+}
+
+impl std::error::Error for Broken {}
+
+type Reply = Response<Full<Bytes>>;
+
+async fn handle(
+    shared: Arc<Shared>,
+    side: Side,
+    client: Client<HttpConnector, Full<Bytes>>,
+    target: Arc<str>,
+    request: Request<Incoming>,
+) -> Result<Reply, Broken> {
+    let (mut parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    parts.uri = format!("{target}{}", parts.uri.path()).parse().map_err(|_| Broken)?;
+    parts.headers.remove("host");
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let (named, to_the_store) = match side {
+        Side::BeforeTheGateway => (header(CALL), None),
+        Side::BeforeTheStore => {
+            let json: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+            let operation = header("x-amz-target").unwrap_or_default();
+            let operation = operation.rsplit('.').next().unwrap_or_default().to_owned();
+            let id = json["Key"]["workspace_id"]["S"].as_str().or(json["Item"]["workspace_id"]["S"].as_str());
+            (id.map(|id| format!("{id} 0")), Some((operation, json)))
+        }
+    };
+    let mut request = Request::from_parts(parts, Full::new(body));
+    let named = named.unwrap_or_default();
+    let (workspace, call) = named.split_once(' ').unwrap_or_default();
+    let Some(running) = shared.find(workspace) else {
+        // A function opens its connection, or a write comes after its episode has ended.
+        return send(&client, request).await;
+    };
+    let (number, op, deed) = match &to_the_store {
+        None => {
+            let call: usize = call.parse().map_err(|_| Broken)?;
+            let op = running.asked.lock().unwrap()[call];
+            (call as u64, Some(op), Some(Deed::Call(op)))
+        }
+        Some((operation, json)) => {
+            let mut count = running.to_the_store.lock().unwrap();
+            *count += 1;
+            let stray = calls::stray(operation, json, &mut running.episode.texts.lock().unwrap());
+            (*count, None, stray.map(Deed::Stray))
+        }
+    };
+    let fault = shared.fault(side, running.number, number);
+    if let Some((_, json)) = to_the_store
+        && shared.sabotage > 0
+        && number.is_multiple_of(shared.sabotage)
+    {
+        request = without_fence(&shared, request, json);
+    }
+    let passed = Passed { running, client, request, deed, op };
+    let Some((fault, wait)) = fault else { return passed.forward().await };
+    match fault {
+        Fault::Delay => {
+            tokio::time::sleep(wait).await;
+            passed.forward().await
+        }
+        Fault::DropRequest => std::future::pending().await,
+        Fault::DropReply => {
+            let _lost = passed.forward_unheard().await;
+            Err(Broken)
+        }
+        Fault::Reset => Err(Broken),
+        Fault::Duplicate => {
+            let twin = passed.clone();
+            let twin = tokio::spawn(async move { twin.forward_unheard().await });
+            let reply = passed.forward().await;
+            if wait.subsec_micros().is_multiple_of(2) {
+                let _lost = twin.await;
+            }
+            reply
+        }
+        Fault::HoldBack => {
+            tokio::spawn(async move {
+                let held = passed.hold();
+                tokio::time::sleep(wait).await;
+                let _lost = held.forward_unheard().await;
+            });
+            Err(Broken)
+        }
+        Fault::Fail => Ok(own_answer(side, 500, "InternalServerError")),
+        Fault::Throttle => {
+            let status = if side == Side::BeforeTheStore { 400 } else { 429 };
+            Ok(own_answer(side, status, "ThrottlingException"))
+        }
+        Fault::Kill => {
+            let _stopped = tokio::time::timeout(wait / 4, passed.forward_here()).await;
+            Err(Broken)
+        }
+        Fault::Sabotage => Err(Broken),
+    }
+}
+
+impl Passed {
+    /// Sends it on and gives the reply back. It is seen through also when whoever waits for the reply goes away.
+    async fn forward(self) -> Result<Reply, Broken> {
+        let running = Arc::clone(&self.running);
+        let is_write = matches!(self.deed, Some(Deed::Stray(_)));
+        let (number, reply) = tokio::spawn(self.hold().see_through()).await.map_err(|_| Broken)?;
+        if let (true, Some(number), Ok(_)) = (is_write, number, &reply) {
+            running.episode.history.lock().unwrap().heard(number);
+        }
+        reply
+    }
+
+    /// Sends it on; nobody hears the reply.
+    async fn forward_unheard(self) -> Result<Reply, Broken> {
+        let (_, reply) = tokio::spawn(self.hold().see_through()).await.map_err(|_| Broken)?;
+        reply
+    }
+
+    /// Sends it on for as long as this future is kept.
+    async fn forward_here(self) -> Result<Reply, Broken> {
+        self.hold().see_through().await.1
+    }
+
+    fn hold(self) -> Held {
+        *self.running.under_way.lock().unwrap() += 1;
+        Held(Some(self))
+    }
+}
+
+/// A request that is on its way for as long as this is kept.
+struct Held(Option<Passed>);
+
+impl Held {
+    async fn forward_unheard(self) -> Result<Reply, Broken> {
+        let (_, reply) = tokio::spawn(self.see_through()).await.map_err(|_| Broken)?;
+        reply
+    }
+
+    /// Sends it on and writes down what comes of it.
+    async fn see_through(self) -> (Option<usize>, Result<Reply, Broken>) {
+        let Some(passed) = &self.0 else { return (None, Err(Broken)) };
+        let history = &passed.running.episode.history;
+        let invocation = passed.request.headers().get(INVOCATION).and_then(|name| name.to_str().ok());
+        let invocation = invocation.map(str::to_owned);
+        let number = passed.deed.map(|deed| history.lock().unwrap().begin(deed, invocation));
+        let _cut = number.map(|number| Cut(&passed.running, number));
+        let reply = send(&passed.client, passed.request.clone()).await;
+        if let (Some(op), Some(number), Ok(reply)) = (&passed.op, number, &reply) {
+            let body = reply.body().clone().collect().await.map(|body| body.to_bytes());
+            let Ok(body) = body.map_err(|never: Infallible| never);
+            let mut texts = passed.running.episode.texts.lock().unwrap();
+            let answer = calls::answer(op, reply.status().as_u16(), &body, &mut texts);
+            let mut history = history.lock().unwrap();
+            match answer {
+                Ok(answer) => history.end(number, answer),
+                Err(strange) => history.strange.push(strange),
+            }
+        }
+        (number, reply)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(passed) = &self.0 {
+            *passed.running.under_way.lock().unwrap() -= 1;
+        }
+    }
+}
+
+/// Notes the time at which a request's future went away.
+struct Cut<'a>(&'a Running, usize);
+
+impl Drop for Cut<'_> {
+    fn drop(&mut self) {
+        self.0.episode.history.lock().unwrap().cut(self.1);
+    }
+}
+
+async fn send(
+    client: &Client<HttpConnector, Full<Bytes>>,
+    request: Request<Full<Bytes>>,
+) -> Result<Reply, Broken> {
+    let (parts, body) = client.request(request).await.map_err(|_| Broken)?.into_parts();
+    let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
+    Ok(Response::from_parts(parts, Full::new(body)))
+}
+
+fn own_answer(side: Side, status: u16, kind: &str) -> Reply {
+    let body = match side {
+        Side::BeforeTheGateway => r#"{"message":"of the proxy"}"#.to_owned(),
+        Side::BeforeTheStore => {
+            format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"of the proxy"}}"#)
+        }
+    };
+    let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    response.body(Full::new(Bytes::from(body))).unwrap()
+}
+
+/// The same write, made on whatever it meets.
+fn without_fence(shared: &Shared, request: Request<Full<Bytes>>, mut json: Value) -> Request<Full<Bytes>> {
+    let condition = json["ConditionExpression"].as_str().unwrap_or_default().to_owned();
+    let Some(rest) = condition.strip_suffix(" AND #epoch = :seen") else { return request };
+    json["ConditionExpression"] = rest.into();
+    if let Some(values) = json["ExpressionAttributeValues"].as_object_mut() {
+        values.remove(":seen");
+    }
+    *shared.counts.lock().unwrap().entry((Side::BeforeTheStore, Fault::Sabotage)).or_default() += 1;
+    let (mut parts, _) = request.into_parts();
+    parts.headers.remove("content-length");
+    Request::from_parts(parts, Full::new(Bytes::from(json.to_string())))
+}

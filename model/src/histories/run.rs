@@ -1,0 +1,269 @@
+//! A run: episodes side by side until the time is up, each judged as soon as it has ended.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry, Storage};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use super::Numbers;
+use super::calls::{self, Request};
+use super::proxy::{CALL, Fault, Proxy, Running, Shared, Side};
+use super::record::Verdict;
+use crate::spec::{First, Op, Scope};
+use crate::words::{Credential, Named, Place, Token};
+
+/// What is run.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Decides what the clients ask for and which requests are spoilt.
+    pub seed: u64,
+    pub time: Duration,
+    /// Clients of one episode.
+    pub clients: u64,
+    /// Episodes at the same time.
+    pub side_by_side: usize,
+    /// Of a hundred requests, how many are spoilt, on each side.
+    pub percent: u64,
+    /// Take the fence out of every so many requests' writes; 0: never.
+    pub sabotage: u64,
+    /// The engine's address; `None`: one inside this process.
+    pub endpoint: Option<String>,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    pub episodes: usize,
+    pub calls: usize,
+    pub overlapping: usize,
+    pub strays: usize,
+    pub faults: BTreeMap<(Side, Fault), usize>,
+    pub answers: BTreeMap<&'static str, usize>,
+    /// The histories that no order explains, for a person.
+    pub violations: Vec<String>,
+    /// The histories for which none was found in time.
+    pub undecided: usize,
+    /// The longest time that a judgement took.
+    pub slowest: Duration,
+}
+
+/// How long a client waits for an answer.
+const PATIENCE: Duration = Duration::from_millis(1_200);
+/// How long an episode's last requests may take.
+const LAST: Duration = Duration::from_secs(20);
+
+/// # Panics
+/// When the registry does not start.
+pub async fn run(plan: &Plan) -> Outcome {
+    let (engine, endpoint) = match &plan.endpoint {
+        Some(endpoint) => (None, endpoint.clone()),
+        None => {
+            let engine = EmbeddedEngine::start(Storage::Memory).await.unwrap();
+            let endpoint = engine.endpoint().to_owned();
+            (Some(engine), endpoint)
+        }
+    };
+    let shared = Arc::new(Shared::new(plan.seed, plan.percent, plan.sabotage));
+    let to_store = Proxy::start(Arc::clone(&shared), Side::BeforeTheStore, &endpoint).await;
+    // Unique also among runs on one engine.
+    let run = format!("{:x}-{}", plan.seed, std::process::id());
+    let registry = start(&endpoint, &to_store.url, &format!("histories-{run}")).await;
+    let admin: Arc<str> = registry.admin_token().expose().into();
+    let to_gateway = Proxy::start(Arc::clone(&shared), Side::BeforeTheGateway, registry.url()).await;
+    let http =
+        reqwest::Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap();
+
+    let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let (next, begin) = (Arc::new(AtomicU64::new(0)), Instant::now());
+    let mut lanes = JoinSet::new();
+    for _ in 0..plan.side_by_side {
+        let (plan, shared, outcome, next) =
+            (plan.clone(), Arc::clone(&shared), Arc::clone(&outcome), Arc::clone(&next));
+        let (admin, http, url, run) = (Arc::clone(&admin), http.clone(), to_gateway.url.clone(), run.clone());
+        lanes.spawn(async move {
+            while begin.elapsed() < plan.time {
+                let number = next.fetch_add(1, Ordering::SeqCst);
+                let workspace = format!("w-{run}-{number}");
+                let world =
+                    World { http: http.clone(), url: url.clone(), admin: Arc::clone(&admin), workspace };
+                let running = shared.begin(&world.workspace, number);
+                episode(&plan, &world, &running).await;
+                shared.end(&world.workspace);
+                judge(&plan, number, running, &outcome).await;
+            }
+        });
+    }
+    while lanes.join_next().await.is_some_and(|lane| lane.is_ok()) {}
+    registry.stop().await;
+    if let Some(engine) = engine {
+        engine.stop().await;
+    }
+    let mut outcome = std::mem::take(&mut *outcome.lock().await);
+    outcome.faults = shared.counts();
+    outcome
+}
+
+/// The registry. An engine that has only just been started may need more than one try.
+async fn start(endpoint: &str, store_endpoint: &str, table_name: &str) -> Registry {
+    let mut tries = 10;
+    loop {
+        let options = Options {
+            port: 0,
+            engine: Engine::Endpoint(endpoint.to_owned()),
+            table_name: table_name.to_owned(),
+            admin_token: AdminToken::generate(),
+            store_endpoint: Some(store_endpoint.to_owned()),
+            ..Options::default()
+        };
+        tries -= 1;
+        match Registry::start(options).await {
+            Ok(registry) => return registry,
+            Err(error) => assert!(tries > 0, "the registry does not start: {error}"),
+        }
+    }
+}
+
+/// What an episode's clients need.
+#[derive(Clone)]
+struct World {
+    http: reqwest::Client,
+    url: String,
+    admin: Arc<str>,
+    workspace: String,
+}
+
+async fn episode(plan: &Plan, world: &World, running: &Arc<Running>) {
+    let mut clients = JoinSet::new();
+    for client in 0..plan.clients {
+        let numbers = Numbers::new(plan.seed, &[100 + client, running.number]);
+        clients.spawn(live(client, world.clone(), Arc::clone(running), numbers));
+    }
+    while clients.join_next().await.is_some() {}
+    // What is held back or was given up may still be on its way.
+    let end = Instant::now() + LAST;
+    while *running.under_way.lock().unwrap() > 0 && Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// One client: a few calls, each repeated now and then when it went wrong.
+async fn live(client: u64, world: World, running: Arc<Running>, mut numbers: Numbers) {
+    // The workspace is not there at once, and not everybody comes at once.
+    tokio::time::sleep(Duration::from_micros(numbers.below(20_000))).await;
+    for turn in 0..2 + numbers.below(2) {
+        let op = if client == 0 && turn == 0 {
+            Op::Create(*numbers.pick(&[First::Made, First::Chosen(Token::SOURCE)]))
+        } else {
+            wish(client, turn, &running, &mut numbers)
+        };
+        let mut tries = 1 + numbers.below(2);
+        while tries > 0 && !ask(&world, &running, op).await {
+            tries -= 1;
+        }
+        tokio::time::sleep(Duration::from_micros(numbers.below(8_000))).await;
+    }
+}
+
+/// What a client wants next.
+fn wish(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op {
+    // Each registration says something of its own, so that one that lands late is known again.
+    let place = Place(u16::try_from(client * 4 + turn).unwrap());
+    let known = running.episode.texts.lock().unwrap().known();
+    let some = [Token::SOURCE, Token::TARGET, Token::RIVAL];
+    let chosen = *numbers.pick(&some);
+    let bearer = if known.is_empty() || numbers.below(3) == 0 { chosen } else { *numbers.pick(&known) };
+    let bearer = match numbers.below(30) {
+        0 => Credential::HashOf(bearer),
+        _ => Credential::Token(bearer),
+    };
+    // Few names, so that some are used again, rightly and wrongly.
+    let name = Named(u16::try_from(numbers.below(6)).unwrap());
+    let expected = if numbers.below(4) == 0 { Some(1 + numbers.below(6)) } else { None };
+    match numbers.below(20) {
+        0..6 => Op::Register { bearer: Some(bearer), chosen: None, place },
+        6..9 => Op::Register { bearer: None, chosen: None, place },
+        9..11 => Op::Register { bearer: None, chosen: Some(chosen), place },
+        11 => Op::Mint { chosen: None },
+        12 => Op::Mint { chosen: Some(Token::CALLER) },
+        13..15 => {
+            let scope = *numbers.pick(&[Scope::All, Scope::All, Scope::Owner, Scope::Api]);
+            let successor = if scope == Scope::All && numbers.below(3) == 0 { Some(chosen) } else { None };
+            Op::Revoke { scope, successor, name, expected }
+        }
+        15..17 => Op::HandOver { successor: chosen, name, expected },
+        17 => Op::Cancel { name, expected },
+        _ => Op::Show,
+    }
+}
+
+/// Asks; whether there was an answer.
+async fn ask(world: &World, running: &Running, op: Op) -> bool {
+    let Request { method, path, bearer, body } =
+        calls::request(&op, &world.workspace, &world.admin, &mut running.episode.texts.lock().unwrap());
+    let number = {
+        let mut asked = running.asked.lock().unwrap();
+        asked.push(op);
+        asked.len() - 1
+    };
+    let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+    let mut request = world
+        .http
+        .request(method, format!("{}{path}", world.url))
+        .header(CALL, format!("{} {number}", world.workspace));
+    if let Some(bearer) = bearer {
+        request = request.bearer_auth(bearer);
+    }
+    if let Some(body) = body {
+        request = request.json(&body);
+    }
+    request.send().await.is_ok_and(|reply| reply.status().as_u16() < 429)
+}
+
+async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<Outcome>) {
+    let mut history = std::mem::take(&mut *running.episode.history.lock().unwrap());
+    history.doubt();
+    let begin = Instant::now();
+    let judged = tokio::task::spawn_blocking(move || (history.judge(), history)).await;
+    let (verdict, history) = judged.unwrap();
+    let mut outcome = outcome.lock().await;
+    outcome.slowest = outcome.slowest.max(begin.elapsed());
+    outcome.episodes += 1;
+    outcome.calls += history.calls();
+    outcome.overlapping += history.overlapping();
+    outcome.strays += history.strays();
+    for answer in history.answers() {
+        let debug = format!("{answer:?}");
+        let kind = KINDS.iter().find(|kind| debug.starts_with(**kind)).copied().unwrap_or("other");
+        *outcome.answers.entry(kind).or_default() += 1;
+    }
+    outcome.undecided += usize::from(verdict == Verdict::Undecided);
+    let explained = match verdict {
+        Verdict::NotLinearizable { explained } => Some(explained),
+        Verdict::Linearizable | Verdict::Undecided => None,
+    };
+    if explained.is_some() || !history.strange.is_empty() {
+        let (described, strange) = (history.describe(), history.strange.join("\n"));
+        let explained = explained.unwrap_or_default();
+        outcome
+            .violations
+            .push(format!("seed {}, episode {number}:\n{described}{strange}{explained}", plan.seed));
+    }
+}
+
+const KINDS: [&str; 11] = [
+    "Created",
+    "Registered",
+    "Minted",
+    "Revoked",
+    "Pending",
+    "Expired",
+    "HandedOver",
+    "Cancelled",
+    "Shown",
+    "Refused",
+    "Unavailable",
+];

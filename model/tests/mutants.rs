@@ -1,0 +1,78 @@
+//! Every mutant gives a counterexample, to the guarantee that it is expected to break, in the scenario that is named.
+
+#![allow(
+    clippy::print_stdout,
+    reason = "shows the counterexamples: cargo test -p model --test mutants -- --nocapture"
+)]
+
+use model::audit::Guarantee;
+use model::mutant::Mutant;
+use model::scenario;
+use model::world::World;
+use stateright::{Checker, HasDiscoveries, Model};
+
+/// Where each mutant is found, what it breaks there, and how many faults it takes.
+const FOUND: [(Mutant, &str, Guarantee, u8); 32] = [
+    (Mutant::NoFence, "revoke", Guarantee::G3, 0),
+    (Mutant::EpochStands, "revoke", Guarantee::G3, 0),
+    (Mutant::RefreshByAnybody, "two-workspaces", Guarantee::G1, 0),
+    (Mutant::RefreshOfTheRemoved, "removed", Guarantee::G10, 0),
+    (Mutant::ApiRefreshUnconditioned, "two-revokes", Guarantee::G3, 0),
+    (Mutant::ClaimOverTheOwner, "bootstrap", Guarantee::G2, 0),
+    (Mutant::ClaimOverAHandOver, "cut-off", Guarantee::G16, 0),
+    (Mutant::SealIsOpen, "sealed", Guarantee::G9, 0),
+    (Mutant::BearerIgnored, "revoke", Guarantee::G3, 0),
+    (Mutant::PreviousOwnerReturns, "chosen", Guarantee::G4, 0),
+    (Mutant::PreviousOwnerSucceeds, "cut-off", Guarantee::Spec, 0),
+    (Mutant::OwnerMintedAgain, "limit", Guarantee::Spec, 0),
+    (Mutant::NoLimit, "limit", Guarantee::Spec, 0),
+    (Mutant::SameTokenTwice, "bootstrap", Guarantee::G4, 1),
+    (Mutant::NotRecognised, "bootstrap", Guarantee::G6, 1),
+    (Mutant::SourceLivesOn, "hand-over", Guarantee::G14, 0),
+    (Mutant::HandOverEndsTheOwner, "hand-over", Guarantee::Spec, 0),
+    (Mutant::ExpiredNotCancelled, "cancel", Guarantee::G15, 0),
+    (Mutant::CancelOnlyThePending, "hand-over-and-cancel", Guarantee::G15, 0),
+    (Mutant::CancelMovesNothing, "cancel", Guarantee::G15, 0),
+    (Mutant::RevokeSparesTheSuccessor, "hand-over", Guarantee::G3, 0),
+    (Mutant::RevokeOnlyTheLiving, "bootstrap", Guarantee::G3, 0),
+    (Mutant::RevokeForgetsTheOwner, "chosen", Guarantee::Spec, 0),
+    (Mutant::RevokeCreates, "create", Guarantee::G5, 0),
+    (Mutant::RepeatedAgain, "revoke", Guarantee::G6, 1),
+    (Mutant::ExpectedEpochIgnored, "two-revokes", Guarantee::G6, 1),
+    (Mutant::CreateOverwrites, "create", Guarantee::G9, 0),
+    (Mutant::RemovedIsLive, "removed", Guarantee::G10, 0),
+    (Mutant::HashAuthenticates, "two-workspaces", Guarantee::G11, 0),
+    (Mutant::ProofWithoutEpoch, "same-place", Guarantee::Flip, 0),
+    (Mutant::ProofWithoutOwner, "two-revokes", Guarantee::Flip, 0),
+    (Mutant::ProofWithoutUrl, "revoke", Guarantee::Flip, 0),
+];
+
+#[test]
+fn every_mutant_is_found() {
+    for mutant in Mutant::ALL {
+        assert!(FOUND.iter().any(|(found, ..)| *found == mutant), "{mutant:?} has no place here");
+    }
+    let mut survivors = Vec::new();
+    for (mutant, name, guarantee, faults) in FOUND {
+        let scenario = scenario::Scenario { faults, ..scenario::named(name) };
+        let checker = World::mutated(scenario, mutant, guarantee)
+            .checker()
+            .threads(2)
+            .finish_when(HasDiscoveries::AnyFailures)
+            .spawn_bfs()
+            .join();
+        match checker.discovery(guarantee.says()) {
+            Some(path) => {
+                println!("{mutant:?} breaks {} in `{name}`:", guarantee.says());
+                for (state, action) in path.into_vec() {
+                    println!("  {state}");
+                    if let Some(action) = action {
+                        println!("    {action:?}");
+                    }
+                }
+            }
+            None => survivors.push((mutant, name, guarantee)),
+        }
+    }
+    assert!(survivors.is_empty(), "no counterexample: {survivors:#?}");
+}
