@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use std::cell::RefCell;
 use tokio::runtime::Runtime;
 
-/// One input is a short history: later steps meet what earlier ones did.
+/// One input is a short history: later steps meet what earlier ones did. Of each choice the first is the one that fits: it
+/// is what an input that has run out of bytes says.
 #[derive(Arbitrary, Debug)]
 struct History {
     steps: Vec<Step>,
@@ -38,6 +39,8 @@ enum Function {
 #[derive(Arbitrary, Debug)]
 enum Event {
     Http(Http),
+    /// What a direct caller of the function sends, with these fields changed.
+    UsualDirect(u8, Fields),
     Direct(Fields),
     DirectText(String),
     Bytes(Vec<u8>),
@@ -67,6 +70,8 @@ enum Id {
 
 #[derive(Arbitrary, Debug)]
 enum Bearer {
+    /// The admin's where the function asks for it, else one that was shown.
+    Fit(u8),
     None,
     Admin,
     Shown(u8),
@@ -88,9 +93,11 @@ enum Header {
 
 #[derive(Arbitrary, Debug)]
 enum Body {
-    None,
-    /// What the function asks for, with these fields changed.
+    /// What the function asks for.
+    Fit,
+    /// The same with these fields changed.
     Usual(Fields),
+    None,
     Fields(Fields),
     Text(String),
     Bytes(Vec<u8>),
@@ -228,6 +235,20 @@ impl Function {
         }
     }
 
+    /// The least that a direct caller sends.
+    fn usual_direct(self, id: &str) -> Value {
+        match self {
+            Self::HandOver => json!({"workspace_id": id, "successor_token_sha256": hash(&chosen(0))}),
+            Self::Create | Self::Register | Self::Revoke | Self::Mint | Self::Get => {
+                json!({"workspace_id": id})
+            }
+        }
+    }
+
+    fn is_for_admins(self) -> bool {
+        !matches!(self, Self::Register | Self::Get)
+    }
+
     fn usual(self, id: &str) -> Value {
         match self {
             Self::Create => json!({"id": id, "name": "n"}),
@@ -283,6 +304,13 @@ fn object(fields: &Fields, history: u64, depth: u8) -> Value {
     Value::Object(map)
 }
 
+fn with(mut body: Value, changed: &Fields, history: u64) -> Value {
+    if let (Some(body), Value::Object(changed)) = (body.as_object_mut(), object(changed, history, 3)) {
+        body.extend(changed);
+    }
+    body
+}
+
 /// The event that API Gateway makes of a request: hosts, paths and base64 are well-formed, all else is the caller's.
 fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown: &[String]) -> Value {
     let id = match &http.id {
@@ -321,8 +349,9 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
     let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
     let authorization = match &http.bearer {
         Bearer::None => None,
+        Bearer::Fit(_) if function.is_for_admins() => Some(format!("Bearer {admin}")),
         Bearer::Admin => Some(format!("Bearer {admin}")),
-        Bearer::Shown(number) => {
+        Bearer::Fit(number) | Bearer::Shown(number) => {
             shown.get(usize::from(*number) % shown.len().max(1)).map(|token| format!("bearer {token}"))
         }
         Bearer::Chosen(number) => Some(format!("Bearer {}", chosen(*number))),
@@ -336,15 +365,11 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
 
     let usual_id = id.clone().unwrap_or_default();
     let body = match &http.body {
-        Body::None => None,
+        Body::Fit => Some(function.usual(&usual_id).to_string().into_bytes()),
         Body::Usual(changed) => {
-            let mut body = function.usual(&usual_id);
-            if let (Some(body), Value::Object(changed)) = (body.as_object_mut(), object(changed, history, 3))
-            {
-                body.extend(changed);
-            }
-            Some(body.to_string().into_bytes())
+            Some(with(function.usual(&usual_id), changed, history).to_string().into_bytes())
         }
+        Body::None => None,
         Body::Fields(fields) => Some(object(fields, history, 3).to_string().into_bytes()),
         Body::Text(text) => Some(text.clone().into_bytes()),
         Body::Bytes(bytes) => Some(bytes.clone()),
@@ -386,6 +411,10 @@ fn bytes(step: &Step, history: u64, admin: &str, shown: &[String]) -> Option<(Ve
             let event = http_event(http, step.function, history, admin, shown);
             return Some((event.to_string().into_bytes(), true));
         }
+        Event::UsualDirect(number, changed) => {
+            let payload = step.function.usual_direct(&known_id(history, *number));
+            with(payload, changed, history).to_string().into_bytes()
+        }
         Event::Direct(fields) => object(fields, history, 3).to_string().into_bytes(),
         Event::DirectText(text) => text.clone().into_bytes(),
         Event::Bytes(bytes) => bytes.clone(),
@@ -404,8 +433,26 @@ async fn start() -> World {
     World { registry, admin, histories: 0 }
 }
 
+/// Creates a workspace: its token.
+async fn create(world: &World, body: Value) -> String {
+    let event = json!({
+        "version": "2.0", "routeKey": "POST /workspaces", "rawPath": "/workspaces", "rawQueryString": "",
+        "headers": {"host": "a.example", "authorization": format!("Bearer {}", world.admin)},
+        "requestContext": {"http": {"method": "POST", "path": "/workspaces"}, "stage": "$default"},
+        "body": body.to_string(), "isBase64Encoded": false
+    });
+    let answer = world.registry.invoke("create-workspace", event.to_string().into_bytes()).await;
+    let answer: Value =
+        serde_json::from_slice(&answer.expect("a function").expect("an answer")).expect("JSON");
+    let body: Value = serde_json::from_str(answer["body"].as_str().expect("a body")).expect("JSON");
+    body["auth_token"].as_str().unwrap_or_else(|| panic!("no token in {answer}")).to_owned()
+}
+
 async fn run(world: &World, input: &History) {
-    let mut shown: Vec<String> = Vec::new();
+    // A workspace with an owner, and one with its door open.
+    let mut shown: Vec<String> =
+        vec![create(world, json!({"id": known_id(world.histories, 0), "name": "n"})).await];
+    create(world, json!({"id": known_id(world.histories, 1), "name": "n", "bootstrap": "open"})).await;
     for step in input.steps.iter().take(STEPS) {
         let Some((event, is_http)) = bytes(step, world.histories, &world.admin, &shown) else { continue };
         let outcome = world.registry.invoke(step.function.name(), event).await.expect("a function");
