@@ -261,6 +261,19 @@ mod tests {
         assert_eq!(refused(&PINNED.replace("CBj", "CBk")), Some(MalformedBearer::Checksum));
     }
 
+    /// The checksum is no secret: what else is wrong must be seen behind one that is right.
+    #[test]
+    fn a_right_checksum_saves_no_wrong_character() {
+        for (wrong, checked) in [
+            ("public id", format!("wsr_0000000-_{}", "0".repeat(43))),
+            ("separator", format!("wsr_00000000-{}", "0".repeat(43))),
+            ("secret", format!("wsr_00000000_{}-", "0".repeat(42))),
+        ] {
+            let text = format!("{checked}{}", checksum(&checked));
+            assert_eq!(Bearer::parse(&text).err(), Some(MalformedBearer::Format), "{wrong}");
+        }
+    }
+
     #[test]
     fn no_token_is_made_without_randomness() {
         assert!(NewToken::generate(Random::UNAVAILABLE).is_err());
