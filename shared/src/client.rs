@@ -8,7 +8,10 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_sdk_dynamodb::config::{
+    BehaviorVersion, Credentials, Region, SharedCredentialsProvider, SharedHttpClient,
+    StalledStreamProtectionConfig,
+};
 use aws_types::SdkConfig;
 
 use crate::config::{ConfigError, Env};
@@ -39,6 +42,18 @@ pub fn behavior_version() -> BehaviorVersion {
 /// # Errors
 /// [`ConfigError`] when one of the variables is missing.
 pub fn from_environment(env: &Env<'_>) -> Result<Client, ConfigError> {
+    Ok(from_sdk_config(&sdk_config(env)?.build()))
+}
+
+/// The same client with another way to the store.
+///
+/// # Errors
+/// [`ConfigError`] when one of the variables is missing.
+pub fn with_http_client(env: &Env<'_>, http_client: SharedHttpClient) -> Result<Client, ConfigError> {
+    Ok(from_sdk_config(&sdk_config(env)?.http_client(http_client).build()))
+}
+
+fn sdk_config(env: &Env<'_>) -> Result<aws_types::sdk_config::Builder, ConfigError> {
     let credentials = Credentials::new(
         env.aws("AWS_ACCESS_KEY_ID")?,
         env.aws("AWS_SECRET_ACCESS_KEY")?,
@@ -53,7 +68,7 @@ pub fn from_environment(env: &Env<'_>) -> Result<Client, ConfigError> {
         .use_fips(env.get("AWS_USE_FIPS_ENDPOINT").as_deref() == Some("true"))
         .use_dual_stack(env.get("AWS_USE_DUALSTACK_ENDPOINT").as_deref() == Some("true"));
     config.set_endpoint_url(env.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| env.get("AWS_ENDPOINT_URL")));
-    Ok(from_sdk_config(&config.build()))
+    Ok(config)
 }
 
 /// A client with this registry's timeouts and retries.
@@ -67,6 +82,7 @@ pub fn from_sdk_config(config: &SdkConfig) -> Client {
         RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF);
     let config = aws_sdk_dynamodb::config::Builder::from(config)
         .timeout_config(timeouts)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(retries)
         .build();
     Client::from_conf(config)

@@ -11,7 +11,7 @@
 //! | where an agent's URL may point | [`agent_url`] |
 //! | errors, and how HTTP and direct callers see them | [`error`] |
 //! | reading a request | [`event`], [`fields`], [`operation`] |
-//! | how a function starts and answers | [`runtime`], [`config`], [`logging`] |
+//! | how a function starts and answers | [`runtime`], [`rehearsal`], [`config`], [`logging`] |
 
 pub mod admin;
 pub mod agent_url;
@@ -25,6 +25,7 @@ pub mod id;
 pub mod logging;
 pub mod operation;
 pub mod random;
+pub mod rehearsal;
 pub mod runtime;
 pub mod schema;
 pub mod store;

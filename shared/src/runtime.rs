@@ -4,15 +4,14 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use aws_sdk_dynamodb::Client;
-use lambda_runtime::{Context, Diagnostic, LambdaEvent, Runtime, service_fn};
+use lambda_runtime::{Diagnostic, LambdaEvent, Runtime, service_fn};
 use serde_json::value::RawValue;
 use tracing::Instrument;
-use tracing::instrument::WithSubscriber;
-use tracing::subscriber::NoSubscriber;
 
 use crate::config::{ConfigError, Env};
 use crate::event::{Answer, Event};
 use crate::random::Random;
+use crate::rehearsal::{Call, rehearse};
 use crate::store::{Store, WarmUp};
 use crate::{client, logging};
 
@@ -29,6 +28,8 @@ pub struct Resources {
 pub trait Function: Sized + Send + Sync + 'static {
     /// The request that opens the connection to the store during init.
     const WARM_UP: WarmUp = WarmUp::Read;
+    /// The calls that it rehearses during init: those that a first caller is likely to make.
+    const REHEARSAL: &[Call];
 
     /// Sets the function up from its environment variables.
     ///
@@ -46,7 +47,8 @@ pub trait Function: Sized + Send + Sync + 'static {
 /// A function error, for direct invocations and for events that are neither HTTP nor direct.
 pub async fn invoke(function: &impl Function, event: LambdaEvent<Box<RawValue>>) -> Answer {
     let (request_id, workspace_id) = (&event.context.request_id, tracing::field::Empty);
-    let span = tracing::info_span!("invocation", request_id, workspace_id);
+    // At the level of the most severe line: the lines of a disabled span would not say whose they are.
+    let span = tracing::error_span!("invocation", request_id, workspace_id);
     async {
         match Event::parse(event) {
             // On the heap: the SDK's futures are large, and nested ones exceed the compiler's depth limit.
@@ -88,7 +90,7 @@ async fn set_up<F: Function>(env: &Env<'_>) -> Result<F, ConfigError> {
     let store = Store::new(dynamodb.clone(), env.table_name()?);
     let function = F::new(env, Resources { dynamodb, random: Random::OS })?;
     // The rehearsal fills the time that the connection waits for the network.
-    tokio::join!(warm_up(&store, F::WARM_UP), rehearse(&function));
+    tokio::join!(warm_up(&store, F::WARM_UP), rehearse::<F>(env));
     Ok(function)
 }
 
@@ -99,23 +101,5 @@ async fn warm_up(store: &Store, request: WarmUp) {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!("no connection to the store during init: {error}"),
         Err(_) => tracing::warn!("no connection to the store during init: no answer in time"),
-    }
-}
-
-/// What every function refuses before it asks the store: no bearer, and a body that is not JSON.
-const REHEARSAL: &str = r#"{"version": "2.0", "routeKey": "$default", "rawPath": "/", "rawQueryString": "",
-    "headers": {"content-type": "application/json", "host": "localhost"},
-    "requestContext": {"accountId": "-", "apiId": "-", "domainName": "localhost", "domainPrefix": "localhost",
-        "http": {"method": "POST", "path": "/", "protocol": "HTTP/1.1", "sourceIp": "127.0.0.1", "userAgent": "-"},
-        "requestId": "-", "routeKey": "$default", "stage": "$default", "time": "-", "timeEpoch": 0},
-    "body": "{", "isBase64Encoded": false}"#;
-
-/// Has the function answer an event once, so that the first caller does not wait for its code to be brought into memory.
-/// Nothing is logged and nothing leaves the function.
-async fn rehearse(function: &impl Function) {
-    let Ok(event) = RawValue::from_string(REHEARSAL.to_owned()) else { return };
-    let answer = invoke(function, LambdaEvent::new(event, Context::default()));
-    if answer.with_subscriber(NoSubscriber::default()).await.is_err() {
-        tracing::warn!("the rehearsal during init did not reach the function");
     }
 }

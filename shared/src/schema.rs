@@ -82,6 +82,8 @@ impl Update {
             update.value(&format!("s{position}"), text(status.as_str()));
         }
         update.value("presented", text(presented.as_str()));
+        // It stays as it is; set, it is among the updated attributes that the store answers with.
+        update.set.push("#epoch = #epoch".to_owned());
         update.registration(registration, RegisteredBy::Owner, now);
         update
     }
@@ -194,6 +196,11 @@ impl Update {
     /// What the `:` placeholders stand for.
     pub fn values(&self) -> &Item {
         &self.values
+    }
+
+    /// What aliases and placeholders stand for, without a copy: an agent's card is among the values.
+    pub fn into_names_and_values(self) -> (HashMap<String, String>, Item) {
+        (self.names, self.values)
     }
 
     /// The workspace's epoch once this is written, when the write is decided on an epoch that was seen.

@@ -150,25 +150,28 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] when there was no answer that could be used: it may or may not have been written.
-    pub async fn update(&self, id: &WorkspaceId, update: &Update) -> Result<Updated, StoreError> {
-        // The item in the answer, its card and tokens included, would be carried and read for its epoch alone.
-        let wanted = update.epoch().map_or(ReturnValue::AllNew, |_| ReturnValue::None);
+    pub async fn update(&self, id: &WorkspaceId, update: Update) -> Result<Updated, StoreError> {
+        // The whole item in the answer, hashes included, would be carried and read for its epoch alone.
+        let epoch = update.epoch();
+        let wanted = epoch.map_or(ReturnValue::UpdatedNew, |_| ReturnValue::None);
+        let (expression, condition) = (update.expression(), update.condition().to_owned());
+        let (names, values) = update.into_names_and_values();
         let result = self
             .client
             .update_item()
             .table_name(&self.table)
             .set_key(Some(schema::key(id)))
-            .update_expression(update.expression())
-            .condition_expression(update.condition())
-            .set_expression_attribute_names(Some(update.names().clone()))
-            .set_expression_attribute_values(Some(update.values().clone()))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_values(Some(values))
             .return_values(wanted)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
             .send()
             .await;
         let error = match result {
             Ok(answer) => {
-                let Some(epoch) = update.epoch() else {
+                let Some(epoch) = epoch else {
                     let item = answer.attributes().ok_or_else(|| no_item("UpdateItem"))?;
                     return Ok(Updated::Written(schema::epoch_of(item)?));
                 };

@@ -14,6 +14,7 @@ use shared::guard::{self, CancelDecision, HandOverDecision};
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
+use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
@@ -43,6 +44,11 @@ struct State {
 }
 
 impl Function for AdminHandOver {
+    const REHEARSAL: &[Call] = &[Call {
+        bearer: true,
+        body: r#"{"successor_token_sha256": "0000000000000000000000000000000000000000000000000000000000000000"}"#,
+    }];
+
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         let store = Store::new(resources.dynamodb, env.table_name()?);
         Ok(Self { store, admin: env.admin_auth()? })
@@ -119,7 +125,7 @@ impl AdminHandOver {
         }
         let seen = seen.ok_or(Error::WorkspaceNotFound)?;
         let update = Update::hand_over(&seen, &successor.hash, successor.expires, operation.id);
-        match self.store.update(id, &update).await? {
+        match self.store.update(id, update).await? {
             Updated::Written(epoch) => {
                 tracing::info!(epoch = epoch.0, "hand-over pending");
                 Ok(state("hand_over_pending", id, Some(successor.expires), epoch))
@@ -142,7 +148,7 @@ impl AdminHandOver {
             CancelDecision::Refused(refusal) => return Err(refusal.into()),
         }
         let seen = seen.ok_or(Error::WorkspaceNotFound)?;
-        match self.store.update(id, &Update::cancel_hand_over(&seen, operation.id)).await? {
+        match self.store.update(id, Update::cancel_hand_over(&seen, operation.id)).await? {
             Updated::Written(epoch) => {
                 tracing::info!(epoch = epoch.0, "hand-over cancelled");
                 Ok(state("cancelled", id, None, epoch))

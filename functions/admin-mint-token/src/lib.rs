@@ -11,6 +11,7 @@ use shared::guard::{self, MintDecision};
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::random::Random;
+use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
@@ -50,6 +51,8 @@ enum Turn {
 }
 
 impl Function for AdminMintToken {
+    const REHEARSAL: &[Call] = &[Call { bearer: true, body: "" }];
+
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         Ok(Self {
             store: Store::new(resources.dynamodb, env.table_name()?),
@@ -112,8 +115,9 @@ impl AdminMintToken {
         }
         let made = if chosen.is_none() { Some(NewToken::generate(self.random)?) } else { None };
         let prefix = made.as_ref().map(NewToken::prefix);
-        let hash = chosen.or(made.as_ref().map(NewToken::hash)).ok_or(Error::MissingToken)?;
-        match self.store.update(id, &Update::mint(seen, hash, prefix, now)).await? {
+        let no_token = || Error::Internal { cause: "neither a token nor a hash to mint".to_owned() };
+        let hash = chosen.or(made.as_ref().map(NewToken::hash)).ok_or_else(no_token)?;
+        match self.store.update(id, Update::mint(seen, hash, prefix, now)).await? {
             Updated::Written(epoch) => {
                 tracing::info!(epoch = epoch.0, prefix, "API token minted");
                 Ok(Attempt::Done(made))

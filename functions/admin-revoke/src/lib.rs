@@ -14,6 +14,7 @@ use shared::guard::{self, Refusal, RevokeDecision, RevokeRequest, RevokeScope};
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
+use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
@@ -46,6 +47,8 @@ struct Revoked {
 }
 
 impl Function for AdminRevoke {
+    const REHEARSAL: &[Call] = &[Call { bearer: true, body: "{}" }];
+
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         let store = Store::new(resources.dynamodb, env.table_name()?);
         Ok(Self { store, admin: env.admin_auth()? })
@@ -103,7 +106,7 @@ impl AdminRevoke {
         let seen = seen.ok_or(Error::WorkspaceNotFound)?;
         let reserved = successor.map(|successor| successor.expires);
         let (ended, epoch) =
-            match self.store.update(id, &Update::revoke(&seen, &request, expires, now)).await? {
+            match self.store.update(id, Update::revoke(&seen, &request, expires, now)).await? {
                 Updated::Written(epoch) => (ended, epoch),
                 Updated::ConditionFailed(found) => {
                     // The SDK sends a write again when its reply was lost, and then meets its own work here.

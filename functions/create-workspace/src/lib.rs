@@ -11,6 +11,7 @@ use shared::fields::Fields;
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::random::Random;
+use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::store::{Created, Store, WarmUp};
 use shared::time::Now;
@@ -97,6 +98,7 @@ struct Connection {
 impl Function for CreateWorkspace {
     /// It may do nothing else.
     const WARM_UP: WarmUp = WarmUp::Create;
+    const REHEARSAL: &[Call] = &[Call { bearer: true, body: r#"{"id": "rehearsal", "name": "rehearsal"}"# }];
 
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         Ok(Self {

@@ -9,6 +9,7 @@ use shared::error::Error;
 use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answer};
 use shared::id::WorkspaceId;
 use shared::logging;
+use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::store::Store;
 use shared::workspace::{Status, Workspace};
@@ -55,6 +56,8 @@ struct ShownToken {
 }
 
 impl Function for GetWorkspace {
+    const REHEARSAL: &[Call] = &[Call { bearer: true, body: "" }];
+
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         let store = Store::new(resources.dynamodb, env.table_name()?);
         Ok(Self { store, admin: env.admin_auth()? })

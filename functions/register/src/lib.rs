@@ -13,6 +13,7 @@ use shared::guard::{self, RegisterDecision, RegisterRequest, Registration};
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::random::Random;
+use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
@@ -22,6 +23,10 @@ use shared::workspace::{Epoch, Workspace};
 
 /// The largest agent card, in bytes of JSON text.
 pub const MAX_AGENT_CARD: usize = 32 * 1024;
+
+/// A registration as it is rehearsed.
+const REGISTRATION: &str =
+    r#"{"id": "rehearsal", "url": "https://agent.example.com", "agent_card": {"name": "rehearsal"}}"#;
 
 /// The function.
 pub struct Register {
@@ -60,6 +65,9 @@ enum Turn {
 }
 
 impl Function for Register {
+    const REHEARSAL: &[Call] =
+        &[Call { bearer: true, body: REGISTRATION }, Call { bearer: false, body: REGISTRATION }];
+
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         Ok(Self {
             store: Store::new(resources.dynamodb, env.table_name()?),
@@ -104,7 +112,7 @@ impl Register {
         let seen = match request.bearer {
             Some(presented) => {
                 let refresh = Update::refresh(presented, &request.registration, now);
-                match self.store.update(id, &refresh).await? {
+                match self.store.update(id, refresh).await? {
                     Updated::Written(epoch) => return Ok(Registered { epoch, token: None }),
                     Updated::ConditionFailed(found) => found,
                 }
@@ -133,21 +141,23 @@ impl Register {
         let decision = guard::register(item, request, now);
         let seen = item.ok_or(Error::WorkspaceNotFound)?;
         let registration = &request.registration;
+        let no_bearer = || Error::Internal { cause: "decided on a bearer that is not there".to_owned() };
+        let presented = || request.bearer.ok_or_else(no_bearer);
         match decision {
             RegisterDecision::Refused(refusal) => Err(refusal.into()),
             RegisterDecision::AlreadyDone { epoch } => Ok(Attempt::Done(Registered { epoch, token: None })),
             RegisterDecision::Refresh => {
-                let presented = request.bearer.ok_or(Error::MissingToken)?;
-                self.refresh(id, &Update::refresh(presented, registration, now)).await
+                let presented = presented()?;
+                self.refresh(id, Update::refresh(presented, registration, now)).await
             }
             RegisterDecision::RefreshByApiToken => {
-                let presented = request.bearer.ok_or(Error::MissingToken)?;
-                self.refresh(id, &Update::refresh_by_api_token(seen, presented, registration, now)).await
+                let presented = presented()?;
+                self.refresh(id, Update::refresh_by_api_token(seen, presented, registration, now)).await
             }
             RegisterDecision::TakeOver => {
-                let successor = request.bearer.ok_or(Error::MissingToken)?;
+                let successor = presented()?;
                 let update = Update::take_over(seen, successor, registration, now);
-                let written = self.store.update(id, &update).await?;
+                let written = self.store.update(id, update).await?;
                 if let Updated::Written(epoch) = written {
                     tracing::info!(epoch = epoch.0, "taken over");
                 }
@@ -162,7 +172,7 @@ impl Register {
                 }
                 Some(chosen) => {
                     let written =
-                        self.claim(id, &Update::claim(seen, chosen, None, registration, now)).await?;
+                        self.claim(id, Update::claim(seen, chosen, None, registration, now)).await?;
                     Ok(mine(written, None, |found| {
                         found.is_owner(chosen) && guard::is_registered(found, registration)
                     }))
@@ -170,7 +180,7 @@ impl Register {
                 None => {
                     let token = NewToken::generate(self.random)?;
                     let update = Update::claim(seen, token.hash(), Some(token.prefix()), registration, now);
-                    let written = self.claim(id, &update).await?;
+                    let written = self.claim(id, update).await?;
                     // Nobody else knows this hash: where it is the owner's, this call's write made it so.
                     let hash = token.hash().clone();
                     Ok(mine(written, Some(token), |found| found.is_owner(&hash)))
@@ -179,11 +189,11 @@ impl Register {
         }
     }
 
-    async fn refresh(&self, id: &WorkspaceId, update: &Update) -> Result<Attempt, Error> {
+    async fn refresh(&self, id: &WorkspaceId, update: Update) -> Result<Attempt, Error> {
         Ok(mine(self.store.update(id, update).await?, None, |_| false))
     }
 
-    async fn claim(&self, id: &WorkspaceId, update: &Update) -> Result<Updated, Error> {
+    async fn claim(&self, id: &WorkspaceId, update: Update) -> Result<Updated, Error> {
         let written = self.store.update(id, update).await?;
         if let Updated::Written(epoch) = written {
             tracing::info!(epoch = epoch.0, "claimed");

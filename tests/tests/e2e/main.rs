@@ -22,4 +22,5 @@ mod faults;
 mod hostile;
 mod migration;
 mod races;
+mod rehearsal;
 mod requests;
