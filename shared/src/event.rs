@@ -2,18 +2,20 @@
 //! they came through API Gateway (HTTP API, payload format 2.0) or from a direct invocation is told apart strictly
 //! by the presence of `requestContext`.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::future::Future;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
 use lambda_http::request::{LambdaRequest, RequestContext};
 use lambda_http::tower::{Service, service_fn};
 use lambda_http::{Adapter, Body, Request, RequestExt, Response};
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
-use serde::Serialize;
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::admin::AdminAuth;
@@ -51,6 +53,19 @@ pub struct DirectEvent {
     request_id: String,
 }
 
+/// What tells the two shapes apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default, deserialize_with = "is_there")]
+    request_context: bool,
+}
+
+/// Also where it is `null`.
+fn is_there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
 impl Event {
     /// Tells the two shapes apart.
     ///
@@ -59,31 +74,53 @@ impl Event {
     /// event.
     pub fn parse(event: LambdaEvent<Box<RawValue>>) -> Result<Self, Error> {
         let LambdaEvent { payload, context } = event;
-        let keys: HashMap<String, IgnoredAny> = serde_json::from_str(payload.get())
+        let shape: Shape = serde_json::from_str(payload.get())
             .map_err(|_| Error::InvalidJson("The payload must be a JSON object."))?;
-        if !keys.contains_key("requestContext") {
+        if !shape.request_context {
             return Ok(Self::Direct(DirectEvent { payload, request_id: context.request_id }));
         }
-        let request = serde_json::from_str(payload.get()).map_err(|_| {
-            Error::InvalidJson(
+        let request =
+            serde_json::from_str(payload.get()).ok().and_then(harmless).ok_or(Error::InvalidJson(
                 "A payload with `requestContext` must be an HTTP API event, payload format 2.0.",
-            )
-        })?;
-        Ok(Self::Http(Box::new(HttpEvent { request, context })))
+            ))?;
+        Ok(Self::Http(Box::new(HttpEvent { request: LambdaRequest::ApiGatewayV2(request), context })))
     }
 
     /// The HTTP request of a function that takes nothing else.
     ///
     /// # Errors
-    /// [`Error::InvalidRequest`] for a direct payload.
-    pub fn http_only(self) -> Result<Box<HttpEvent>, Error> {
+    /// A function error for a direct payload.
+    pub fn http_only(self) -> Result<Box<HttpEvent>, Diagnostic> {
         match self {
             Self::Http(event) => Ok(event),
             Self::Direct(_) => {
-                Err(Error::invalid("payload", "This function takes requests through API Gateway only."))
+                let error =
+                    Error::invalid("payload", "This function takes requests through API Gateway only.");
+                log(&error, None);
+                Err(error.into())
             }
         }
     }
+}
+
+/// The event without what `lambda_http` makes a URI of, and would panic on where API Gateway has not made it: no route
+/// looks at that. `None` when the body is not the base64 that it is said to be.
+fn harmless(mut request: ApiGatewayV2httpRequest) -> Option<ApiGatewayV2httpRequest> {
+    request.raw_path = None;
+    request.raw_query_string = None;
+    request.headers.insert(HOST, HeaderValue::from_static("localhost"));
+    if !is_plain_http(&request.headers) {
+        request.headers.remove(X_FORWARDED_PROTO);
+    }
+    if request.is_base64_encoded {
+        BASE64_STANDARD.decode(request.body.as_deref().unwrap_or_default()).ok()?;
+    }
+    Some(request)
+}
+
+/// Whether the caller's request was not protected by TLS, as it is with the local registry.
+fn is_plain_http(headers: &HeaderMap) -> bool {
+    headers.get(X_FORWARDED_PROTO).is_some_and(|protocol| protocol == "http")
 }
 
 impl DirectEvent {
@@ -227,17 +264,14 @@ impl HttpRequest {
 
     /// The registry's own address as the caller sees it: API Gateway's domain and stage.
     pub fn platform_url(&self) -> String {
-        let headers = self.request.headers();
-        let is_http = headers.get(X_FORWARDED_PROTO).is_some_and(|protocol| protocol == "http");
-        let scheme = if is_http { "http" } else { "https" };
+        let scheme = if is_plain_http(self.request.headers()) { "http" } else { "https" };
         let (domain, stage) = match self.request.request_context_ref() {
             Some(RequestContext::ApiGatewayV2(context)) => {
                 (context.domain_name.clone(), context.stage.clone())
             }
             _ => (None, None),
         };
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-        let domain = domain.or(host).unwrap_or_default();
+        let domain = domain.unwrap_or_default();
         let stage =
             stage.filter(|stage| stage != "$default").map(|stage| format!("/{stage}")).unwrap_or_default();
         format!("{scheme}://{domain}{stage}")

@@ -11,6 +11,9 @@ use crate::error::Error;
 use crate::id::WorkspaceId;
 use crate::token::TokenHash;
 
+/// RFC 8259, section 2.
+const JSON_WHITESPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+
 /// The fields of one JSON object. A field that is `null` counts as left out.
 pub struct Fields<'a> {
     path: &'static str,
@@ -23,14 +26,14 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Error::InvalidJson`] when the text is anything else.
     pub fn parse(text: &'a str) -> Result<Self, Error> {
-        let value: &RawValue = serde_json::from_str(text)
-            .map_err(|_| Error::InvalidJson("The body must be JSON in UTF-8: it could not be parsed."))?;
-        if !value.get().starts_with('{') {
-            return Err(Error::InvalidJson("The body must be a JSON object."));
-        }
-        // Keys too may hold what no string can: lone surrogates.
-        let fields = serde_json::from_str(value.get())
-            .map_err(|_| Error::InvalidJson("The body must be JSON in UTF-8: it could not be parsed."))?;
+        let fields =
+            serde_json::from_str(text).map_err(|_| match serde_json::from_str::<&RawValue>(text) {
+                Ok(value) if !value.get().starts_with('{') => {
+                    Error::InvalidJson("The body must be a JSON object.")
+                }
+                // Keys too may hold what no string can: lone surrogates.
+                _ => Error::InvalidJson("The body must be JSON in UTF-8: it could not be parsed."),
+            })?;
         Ok(Self { path: "", fields })
     }
 
@@ -39,7 +42,7 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// [`Error::InvalidJson`] when there is a text and it is no JSON object.
     pub fn parse_optional(text: &'a str) -> Result<Self, Error> {
-        if text.trim().is_empty() { Self::parse("{}") } else { Self::parse(text) }
+        if text.trim_matches(JSON_WHITESPACE).is_empty() { Self::parse("{}") } else { Self::parse(text) }
     }
 
     /// Checks that there is no field but these.
@@ -117,7 +120,10 @@ impl<'a> Fields<'a> {
         let parsed: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(value.get());
         match parsed {
             Ok(_) => Ok(Some(value.get())),
-            Err(_) => Err(self.invalid(field, "a JSON object at most 127 levels deep")),
+            Err(_) => Err(self.invalid(
+                field,
+                "a JSON object, at most 127 levels deep, of Unicode strings and of numbers that fit a double",
+            )),
         }
     }
 

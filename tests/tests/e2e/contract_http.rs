@@ -87,6 +87,8 @@ async fn what_is_no_json_object_is_said_so() {
                 b"\xff\xfe",
                 b"{\"a\":\"\xff\"}",
                 b"\x1f\x8b",
+                b"\x0b",
+                "\u{a0}".as_bytes(),
             ] {
                 let url = format!("{}{route}", w.registry.url());
                 for content_type in ["application/json", "application/octet-stream"] {

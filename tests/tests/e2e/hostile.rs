@@ -143,6 +143,44 @@ async fn no_request_head_brings_the_gateway_down() {
     .await;
 }
 
+/// Who may invoke a function can send what API Gateway never makes.
+#[tokio::test]
+async fn no_forged_event_makes_a_function_panic() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let event = json!({
+            "version": "2.0", "routeKey": "GET /workspaces/{id}", "rawPath": "/", "rawQueryString": "",
+            "headers": {"host": "a.example", "authorization": format!("Bearer {}", w.admin()), "x-forwarded-proto": "https"},
+            "requestContext": {
+                "http": {"method": "GET", "path": "/"}, "stage": "$default", "domainName": "a.example"
+            },
+            "pathParameters": {"id": id}, "body": "", "isBase64Encoded": false
+        });
+        let odd = ["", " ", "a b", "a=<", "[::1", "a:99999", ":", "//", "%zz", "?", "#", "http,https", "\u{e9}", "\u{0}"];
+        for place in ["/rawPath", "/rawQueryString", "/headers/host", "/headers/x-forwarded-proto",
+            "/requestContext/domainName", "/requestContext/stage", "/requestContext/http/path", "/body"]
+        {
+            for text in odd {
+                // No header has a control character in it.
+                if place.starts_with("/headers") && text == "\u{0}" {
+                    continue;
+                }
+                let mut event = event.clone();
+                *event.pointer_mut(place).unwrap() = text.into();
+                let answer = w.invoke("get-workspace", event).await;
+                assert_eq!(answer.unwrap()["statusCode"], 200, "{place}: {text:?}");
+            }
+        }
+        for (member, value) in [("isBase64Encoded", json!(true)), ("requestContext", json!(null)), ("headers", json!(1))] {
+            let mut event = event.clone();
+            event["body"] = "no base64".into();
+            event[member] = value;
+            assert_eq!(w.invoke("get-workspace", event).await.unwrap_err()["errorType"], "InvalidPayload", "{member}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn duplicate_keys_and_odd_json_are_no_way_around_a_check() {
     test(async |w| {
