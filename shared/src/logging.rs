@@ -5,8 +5,8 @@
 //! Lambda runtime logs whole events and at DEBUG the SDK logs whole items, tokens and hashes included.
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Span, Subscriber};
-use tracing_subscriber::filter::Targets;
+use tracing::{Level, Metadata, Span, Subscriber};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{Layer, Registry, fmt};
@@ -65,6 +65,7 @@ where
     let targets = OWN_CRATES
         .into_iter()
         .fold(Targets::new().with_default(below), |targets, name| targets.with_target(name, level));
+    let is_wanted = filter_fn(|line| !repeats_a_function_error(line));
     let lines = fmt::layer().with_writer(writer).with_ansi(false);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match format {
         LogFormat::Text => lines.boxed(),
@@ -72,7 +73,13 @@ where
             lines.json().flatten_event(true).with_span_list(false).with_current_span(true).boxed()
         }
     };
-    Registry::default().with(lines.with_filter(targets))
+    Registry::default().with(lines.with_filter(targets.and(is_wanted)))
+}
+
+/// The Lambda runtime logs each function error once more, as an ERROR and without a request id, a mere refusal included.
+/// From the same place it tells of panics; those lines have a field.
+fn repeats_a_function_error(line: &Metadata<'_>) -> bool {
+    line.target() == "lambda_runtime::layers::panic" && line.fields().field("error").is_none()
 }
 
 /// Writes log lines to standard output, where Lambda collects them. Does nothing when the process has a subscriber
@@ -85,8 +92,16 @@ pub fn start(env: &Env<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::ConfigError;
+    use crate::error::Error;
+    use crate::event::{Answer, Event, direct_answer};
+    use crate::rehearsal::Call;
+    use crate::runtime::{Function, Resources, invoke};
+    use lambda_runtime::{Context, LambdaEvent};
+    use serde_json::value::RawValue;
     use std::io;
     use std::sync::{Arc, Mutex};
+    use tracing::instrument::WithSubscriber;
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -119,6 +134,57 @@ mod tests {
         let text = logged(LogFormat::Text, LevelFilter::TRACE);
         assert!(text.contains("ours") && text.contains("answered"), "{text}");
         assert!(!text.contains("raw JSON event") && !text.contains("aws_smithy"), "{text}");
+    }
+
+    /// A function that fails as one does without its store.
+    struct Failing;
+
+    impl Function for Failing {
+        const REHEARSAL: &[Call] = &[];
+
+        fn new(_: &Env<'_>, _: Resources) -> Result<Self, ConfigError> {
+            Ok(Self)
+        }
+
+        async fn answer(&self, _: Event) -> Answer {
+            direct_answer::<()>(Err(Error::undecided("no store")))
+        }
+    }
+
+    #[tokio::test]
+    async fn failures_carry_the_request_id_at_every_level() {
+        for level in [LevelFilter::INFO, LevelFilter::WARN, LevelFilter::ERROR] {
+            let lines = Lines::default();
+            let writer = lines.clone();
+            let mut context = Context::default();
+            context.request_id = "r-1".to_owned();
+            let event = LambdaEvent::new(RawValue::from_string("{}".to_owned()).unwrap(), context);
+            let subscriber = subscriber(LogFormat::Json, level, move || writer.clone());
+            assert!(invoke(&Failing, event).with_subscriber(subscriber).await.is_err());
+            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            let line: serde_json::Value = serde_json::from_str(text.trim_end()).expect(&text);
+            assert_eq!(
+                (&line["message"], &line["span"]["request_id"]),
+                (&"failed".into(), &"r-1".into()),
+                "{level}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_function_error_is_logged_once() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        tracing::subscriber::with_default(
+            subscriber(LogFormat::Text, LevelFilter::INFO, move || writer.clone()),
+            || {
+                let error = "a refusal";
+                tracing::error!(target: "lambda_runtime::layers::panic", "{error:?}");
+                tracing::error!(target: "lambda_runtime::layers::panic", ?error, "user handler panicked");
+            },
+        );
+        let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(text.lines().count() == 1 && text.contains("user handler panicked"), "{text}");
     }
 
     #[test]

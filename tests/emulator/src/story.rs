@@ -20,7 +20,7 @@ const EVENTS: &str = "local/events";
 /// In that folder, but no event.
 const NO_EVENTS: [&str; 2] = ["README.md", "env.json"];
 
-/// In what a function logs when its connection or its rehearsal failed.
+/// In what a function logs when its connection failed.
 const DURING_INIT: &str = "during init";
 
 /// What must come back. A JSON object here is a part of the one that comes.
@@ -115,6 +115,9 @@ pub async fn check(suite: &Suite) -> Result<(), String> {
         }
         if let Some(line) = log.lines().find(|line| line.contains(DURING_INIT)) {
             return Err(format!("{function} was not made ready: {line}"));
+        }
+        if let Some(line) = log.lines().find(|line| line.contains(r#""level":"ERROR""#)) {
+            return Err(format!("{function} has failed, where it was only to refuse: {line}"));
         }
         lines += count;
         said.push(log);
