@@ -143,11 +143,14 @@ fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// RFC 1918 and the locally assigned half of RFC 4193.
+/// RFC 1918 and the locally assigned half of RFC 4193, but for the block in which AWS has its metadata service for IPv6.
 fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => address.is_private(),
-        IpAddr::V6(address) => matches!(address.octets(), [0xfd, ..]),
+        IpAddr::V6(address) => match address.segments() {
+            [0xfd00, 0x0ec2, ..] => false,
+            [first, ..] => first >> 8 == 0xfd,
+        },
     }
 }
 
@@ -307,6 +310,9 @@ mod tests {
             "0xa.1",
             "167772161",
             "[fd00::1]",
+            "[fd00:ec1:ffff::1]",
+            "[fd00:ec3::1]",
+            "[fdff::1]",
             "[::ffff:10.0.0.1]",
             "[::10.0.0.1]",
             "[2002:a00:1::]",
@@ -333,6 +339,8 @@ mod tests {
             "[64:ff9b:1::8.8.8.8]",
             "[fe80::1]",
             "[fc00::1]",
+            "[fd00:ec2::254]",
+            "[fd00:0ec2:ffff::1]",
             "100.64.0.1",
             "192.0.0.1",
             "198.18.0.1",

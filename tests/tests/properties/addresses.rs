@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use shared::agent_url::{AgentUrlError, AgentUrlPolicy};
 
 use crate::dice::Dice;
-use crate::registries::{EMBEDDED, IPV4, IPV6, PRIVATE, block, verdict};
+use crate::registries::{EMBEDDED, IPV4, IPV6, METADATA, PRIVATE, block, verdict};
 
 const ADDRESSES: usize = 100_000;
 const SEED: u64 = 0x2026;
@@ -43,8 +43,8 @@ fn ipv6(dice: &mut Dice) -> Ipv6Addr {
         let rest = dice.wide() & ((1 << shift) - 1);
         return Ipv6Addr::from(first | (u128::from(u32::from(ipv4(dice))) << shift) | rest);
     }
-    let rows: Vec<_> = IPV6.iter().map(|(row, _)| *row).chain(PRIVATE.iter().copied()).collect();
-    let rows: Vec<_> = rows.into_iter().filter(|row| row.contains(':')).collect();
+    let rows = IPV6.iter().map(|(row, _)| *row).chain(PRIVATE.iter().copied()).chain([METADATA]);
+    let rows: Vec<_> = rows.filter(|row| row.contains(':')).collect();
     let row: &str = rows[dice.below(rows.len())];
     let row = block(row);
     Ipv6Addr::from(near(dice, row))

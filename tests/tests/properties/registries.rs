@@ -76,7 +76,7 @@ pub const EMBEDDED: &[(&str, u32)] = &[
     ("2002::/16", 80),    // 6to4, RFC 3056
 ];
 
-/// What the policy `private` allows besides.
+/// What the policy `private` allows besides, but for [`METADATA`].
 pub const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];
 
 /// A block as the first of its addresses, widened to 128 bits, and the number of bits that may differ in it.
@@ -106,6 +106,9 @@ fn is_global(rows: &[(&str, bool)], number: u128) -> bool {
     matching.min_by_key(|(row, _)| block(row).1).unwrap().1
 }
 
+/// AWS's metadata service for IPv6, and what else AWS has beside it (EC2's user guide, "Access instance metadata").
+pub const METADATA: &str = "fd00:ec2::/32";
+
 /// Whether the policies `public` and `private` are to allow this address.
 pub fn verdict(address: IpAddr) -> (bool, bool) {
     let address = match address {
@@ -118,5 +121,5 @@ pub fn verdict(address: IpAddr) -> (bool, bool) {
     };
     let is_private = |row: &str| row.contains(':') == address.is_ipv6() && holds(row, number);
     let is_global = is_global(rows, number);
-    (is_global, is_global || PRIVATE.iter().any(|row| is_private(row)))
+    (is_global, is_global || !is_private(METADATA) && PRIVATE.iter().any(|row| is_private(row)))
 }
