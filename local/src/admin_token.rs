@@ -5,7 +5,6 @@ use shared::token::TokenHash;
 use uuid::Uuid;
 
 /// An admin token. It has no `Debug`, `Display` or `Serialize`: its text is had only by [`Self::expose`].
-#[derive(Clone)]
 pub struct AdminToken(SecretString);
 
 /// The text cannot be an admin token. The text is not in here.
