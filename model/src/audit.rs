@@ -1,8 +1,8 @@
 //! The guarantees, each judged on what really happened: on the items before and after a write, and on what callers were
 //! told. [`Guarantee::Spec`] besides compares every write and every answer with the sequential specification.
 
-use crate::flows::{Asked, Kind, Write};
-use crate::spec::{Answer, Door, First, Life, Op, Spec, Why};
+use crate::flows::{Asked, Kind, Write, created_op};
+use crate::spec::{Answer, Door, Life, Op, Spec, Why};
 use crate::table::Entry;
 use crate::words::{Credential, Time, Token};
 
@@ -80,8 +80,8 @@ pub struct Past {
     pub successor_named: u64,
     /// The highest epoch at which a caller was told that no hand-over is pending any more.
     pub cancelled: u64,
-    /// The epochs that the operations made, by their names.
-    pub made: [u64; 6],
+    /// The epochs that the operations made, and how many tokens they ended, by their names.
+    pub made: [(u64, usize); 6],
     /// The source's tokens when the flip proof held.
     pub retired: u64,
 }
@@ -126,16 +126,14 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     breaks(Guarantee::G2, kind == Kind::Claim && before.owner().is_some());
     let makes_token = matches!(kind, Kind::Claim | Kind::TakeOver | Kind::Mint);
     breaks(Guarantee::G3, makes_token && effect.overtaken.by_revoke);
+    let ended = tokens(before) - tokens(after).min(tokens(before));
     if let (Kind::Revoke, Op::Revoke { scope, successor, .. }) = (kind, asked.op) {
         use crate::spec::Scope;
         let owner_ends = scope != Scope::Api;
         breaks(Guarantee::G3, owner_ends && after.door != Door::Open);
         breaks(Guarantee::G3, owner_ends && after.successor.map(|named| named.token) != successor);
         breaks(Guarantee::G3, scope != Scope::Owner && !after.api.is_empty());
-        breaks(
-            Guarantee::G5,
-            new != 0 || usize::from(write.ends) != tokens(before) - tokens(after).min(tokens(before)),
-        );
+        breaks(Guarantee::G5, new != 0 || usize::from(write.ends) != ended);
     }
     if let Op::Register { bearer: Some(bearer), .. } = asked.op {
         let (token, is_token) = match bearer {
@@ -160,10 +158,12 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     breaks(Guarantee::Flip, returning & past.retired != 0);
     breaks(Guarantee::G5, before.life == Life::Absent && kind != Kind::Create);
     breaks(Guarantee::G6, effect.settled && !kind.is_refresh());
+    let own = made_in(asked.call);
+    breaks(Guarantee::G6, is.live & own == own);
     breaks(Guarantee::G9, kind == Kind::Create && (before.life != Life::Absent || after.door == Door::Open));
     breaks(Guarantee::G9, kind == Kind::Claim && before.door == Door::Sealed);
     breaks(Guarantee::G10, before.life == Life::Removed);
-    if let (Some(owner), Some(_)) = (before.owner(), pending) {
+    if let Some(owner) = before.owner().filter(|_| pending.is_some() || kind == Kind::HandOver) {
         let ends_owner = match asked.op {
             Op::Revoke { .. } => kind == Kind::Revoke,
             _ => kind == Kind::TakeOver,
@@ -178,7 +178,10 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
 
     let mut specified = before.clone();
     let answer = specified.perform(&asked.op, asked.now, write.token.unwrap_or(Token::filler(0)));
-    breaks(Guarantee::Spec, specified != *after || is.spec.is_none() || after.epoch < before.epoch);
+    breaks(
+        Guarantee::Spec,
+        specified.as_in_an_item() != *after || is.spec.is_none() || after.epoch < before.epoch,
+    );
     breaks(Guarantee::Spec, !answer.is_success());
 
     past.ended = (past.ended | gone) & !new;
@@ -193,22 +196,23 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     {
         // One that is remembered was made already, and one that expects an epoch is made at that epoch alone.
         let again = before.remembered.is_some_and(|before| before.name == made.name);
-        let expects = matches!(asked.op, Op::Revoke { expected: Some(_), .. });
-        if again || expects && past.made[usize::from(made.name.0)] != 0 {
+        let known = &mut past.made[usize::from(made.name.0)];
+        if again || asked.op.expected().is_some() && known.0 != 0 {
             broken |= Guarantee::G6.bit();
         }
-        past.made[usize::from(made.name.0)] = made.epoch;
+        *known = (made.epoch, ended);
     }
     broken
 }
 
-/// The guarantees that an answer breaks, as bits; notes it down. `seen` is what the call saw last.
+/// The guarantees that an answer breaks, as bits; notes it down. `seen` is what the call saw last, and `met` what its
+/// write was made on, if it was.
 pub fn answer(
     past: &mut Past,
     asked: Asked,
     write: Option<Write>,
     seen: &Entry,
-    made: bool,
+    met: Option<&Entry>,
     said: Answer,
 ) -> u32 {
     let spec = seen.spec();
@@ -218,10 +222,14 @@ pub fn answer(
             broken |= guarantee.bit();
         }
     };
-    // What is told after a write that was made has been judged with the write, but for the answer itself.
-    if !made {
-        breaks(Guarantee::Spec, !is_allowed(past, spec, asked, write, said));
-    }
+    let is_allowed = match met {
+        Some(met) => {
+            let made = write.and_then(|write| write.token).unwrap_or(Token::filler(0));
+            met.spec().clone().perform(&asked.op, asked.now, made).allows(said)
+        }
+        None => is_allowed(seen, asked, write, said),
+    };
+    breaks(Guarantee::Spec, !is_allowed);
     match said {
         Answer::Registered { token: Some(token), .. } => {
             breaks(Guarantee::G2, spec.owner() != Some(token));
@@ -236,8 +244,10 @@ pub fn answer(
         Answer::Created { token: Some(token) } => {
             breaks(Guarantee::G9, spec.life != Life::Live || past.issued & token.bit() == 0);
         }
-        Answer::Revoked { epoch: Some(epoch), .. } => {
+        Answer::Revoked { epoch: Some(epoch), ended } => {
             breaks(Guarantee::G6, !was_made(past, asked.op, epoch));
+            let at_first = made(past, asked.op).map_or(0, |(_, ended)| ended);
+            breaks(Guarantee::G6, ended != 0 && ended != at_first);
         }
         Answer::Revoked { epoch: None, .. } => breaks(Guarantee::G5, spec.life != Life::Absent),
         Answer::Cancelled { epoch } => {
@@ -246,8 +256,7 @@ pub fn answer(
         }
         Answer::Refused(Why::MissingToken) => {
             // Told to bring a token by a workspace that this very call has just claimed: nobody holds that token.
-            let own = Token::made(asked.call, false).bit() | Token::made(asked.call, true).bit();
-            breaks(Guarantee::G6, seen.live & own != 0);
+            breaks(Guarantee::G6, seen.live & made_in(asked.call) != 0);
             breaks(Guarantee::G2, spec.door == Door::Open && spec.pending(asked.now).is_none());
             if let Op::Register { chosen: Some(chosen), place, .. } = asked.op {
                 breaks(Guarantee::G6, spec.owner() == Some(chosen) && spec.place == Some(place));
@@ -258,6 +267,9 @@ pub fn answer(
                 breaks(Guarantee::G14, spec.is_live(token));
             }
         }
+        // Refused for what this very call has done, or one that it repeats.
+        Answer::Refused(Why::EpochChanged) => breaks(Guarantee::G6, spec.has_made(&asked.op)),
+        Answer::Refused(Why::Exists) => breaks(Guarantee::G6, is_created_in(seen, asked.call)),
         _ => {}
     }
     broken
@@ -265,16 +277,29 @@ pub fn answer(
 
 /// Whether an operation has made this epoch.
 pub fn was_made(past: &Past, op: Op, epoch: u64) -> bool {
-    let (Op::Revoke { name, .. } | Op::Cancel { name, .. } | Op::HandOver { name, .. }) = op else {
-        return false;
-    };
-    past.made[usize::from(name.0)] == epoch
+    made(past, op).is_some_and(|(made, _)| made == epoch)
+}
+
+/// The epoch that an operation made, and how many tokens it ended.
+fn made(past: &Past, op: Op) -> Option<(u64, usize)> {
+    op.operation().map(|(name, _)| past.made[usize::from(name.0)])
+}
+
+/// The tokens that the registry makes for a call.
+fn made_in(call: u8) -> u64 {
+    Token::made(call, false).bit() | Token::made(call, true).bit()
+}
+
+fn is_created_in(seen: &Entry, call: u8) -> bool {
+    seen.workspace.as_ref().is_some_and(|workspace| workspace.created_op == created_op(call))
 }
 
 /// Whether the specification allows this answer of a call that wrote nothing after what it saw.
-fn is_allowed(past: &Past, spec: &Spec, asked: Asked, write: Option<Write>, said: Answer) -> bool {
-    // Whoever cannot say says so; an operator's call that was overtaken asks it to look again.
-    if said == Answer::Unavailable || (said == Answer::Refused(Why::EpochChanged) && write.is_some()) {
+fn is_allowed(seen: &Entry, asked: Asked, write: Option<Write>, said: Answer) -> bool {
+    let spec = seen.spec();
+    // Whose write failed may not know what to do; an operator's call that was overtaken asks it to look again.
+    let is_overtaken = said == Answer::Refused(Why::EpochChanged) && asked.op.operation().is_some();
+    if write.is_some() && (said == Answer::Unavailable || is_overtaken) {
         return true;
     }
     let mut after = spec.clone();
@@ -289,9 +314,7 @@ fn is_allowed(past: &Past, spec: &Spec, asked: Asked, write: Option<Write>, said
         }
         (Answer::Minted { token: Some(token) }, _) => spec.api.contains(&token),
         // Its token may have been ended since.
-        (Answer::Created { token: Some(token) }, _) => past.issued & token.bit() != 0,
-        (Answer::Created { token: None }, Op::Create(First::Chosen(token))) => past.issued & token.bit() != 0,
-        (Answer::Created { token: None }, Op::Create(First::None)) => spec.life == Life::Live,
+        (Answer::Created { .. }, _) => is_created_in(seen, asked.call),
         _ => false,
     }
 }

@@ -14,7 +14,7 @@ use shared::workspace::{Epoch, Owner, OwnerHash, Profile, Status, Workspace};
 
 use crate::mutant::Mutant;
 use crate::spec::{Answer, First, Op, Scope, Why};
-use crate::table::{ItemId, TABLE, WriteId};
+use crate::table::{ItemId, Sent, TABLE, WriteId};
 use crate::words::{Credential, Place, Time, Token, workspace_id};
 
 /// What a call does next.
@@ -119,7 +119,7 @@ impl Flows {
                 Op::Register { .. } => self.register_failed(&asked, found, entry.workspace.as_ref(), write),
                 Op::Mint { .. } => {
                     let is_mine = |found: &Workspace| found.is_api_token(write.token.unwrap().hash());
-                    if entry.workspace.as_ref().is_some_and(is_mine) {
+                    if entry.workspace.as_ref().is_some_and(is_mine) && !self.forgets_its_own(&asked.op) {
                         return Next::Answer(Answer::Minted { token: shown(asked.op, write) });
                     }
                     self.once_more(&asked, found, write.turn)
@@ -130,16 +130,19 @@ impl Flows {
     }
 
     /// What the call answers after a write that was made and gave this item.
-    pub fn after_made(asked: Asked, new: ItemId, write: Write) -> Answer {
+    pub fn after_made(&self, asked: Asked, new: ItemId, write: Write) -> Answer {
         let entry = TABLE.entry(new);
         let in_the_answer = || schema::epoch_of(&entry.item).ok().map(|epoch| epoch.0);
-        let Some(epoch) = write.makes.or_else(in_the_answer) else { return Answer::Unavailable };
+        let Some(mut epoch) = write.makes.or_else(in_the_answer) else { return Answer::Unavailable };
+        if self.is(Mutant::ClaimTellsTheSeenEpoch) && write.kind == Kind::Claim {
+            epoch = write.seen;
+        }
         match write.kind {
             Kind::Create => Answer::Created { token: shown(asked.op, write) },
             Kind::Refresh | Kind::ApiRefresh | Kind::TakeOver => Answer::Registered { epoch, token: None },
             Kind::Claim => Answer::Registered { epoch, token: shown(asked.op, write) },
             Kind::Mint => Answer::Minted { token: shown(asked.op, write) },
-            Kind::Revoke => Answer::Revoked { ended: Some(usize::from(write.ends)), epoch: Some(epoch) },
+            Kind::Revoke => Answer::Revoked { ended: usize::from(write.ends), epoch: Some(epoch) },
             Kind::HandOver => Answer::Pending { epoch },
             Kind::Cancel => Answer::Cancelled { epoch },
         }
@@ -168,12 +171,20 @@ impl Flows {
         self.mutant == Some(mutant)
     }
 
+    fn forgets_its_own(&self, op: &Op) -> bool {
+        self.mutant.is_some_and(|mutant| mutant.forgets_its_own(op))
+    }
+
+    /// Whether a write that names a caller's token is not made on this turn.
+    fn is_not_again(&self, turn: Turn) -> bool {
+        turn == Turn::Last && !self.is(Mutant::ChosenTwice)
+    }
+
     fn send(&self, asked: &Asked, update: &Update, kind: Kind, turn: Turn) -> Write {
-        let id = TABLE.update(update, |sent| {
-            if let Some(mutant) = self.mutant {
-                mutant.rewrites(&asked.op, kind == Kind::Refresh, sent);
-            }
-        });
+        let change = self
+            .mutant
+            .map(|mutant| move |sent: &mut Sent| mutant.rewrites(&asked.op, kind == Kind::Refresh, sent));
+        let id = TABLE.update(update, change);
         Write { id, kind, turn, token: None, seen: 0, ends: 0, makes: update.epoch().map(|epoch| epoch.0) }
     }
 
@@ -198,7 +209,7 @@ impl Flows {
             Op::Revoke { .. } => self.revoke(asked, (seen, actual)),
             Op::HandOver { .. } => self.hand_over(asked, (seen, actual)),
             Op::Cancel { .. } => self.cancel(asked, (seen, actual)),
-            Op::Create(_) | Op::Show => panic!("these decide nothing"),
+            Op::Create(_) | Op::Show { .. } => panic!("these decide nothing"),
         }
     }
 
@@ -265,7 +276,7 @@ impl Flows {
                 (update, Kind::TakeOver, Some(Token::of(&successor)))
             }
             RegisterDecision::Claim => match chosen {
-                Some(_) if turn == Turn::Last => return Next::Answer(Answer::Unavailable),
+                Some(_) if self.is_not_again(turn) => return Next::Answer(Answer::Unavailable),
                 Some(chosen) => {
                     let update = Update::claim(seen, chosen.hash(), None, &registration, now);
                     (update, Kind::Claim, Some(chosen))
@@ -296,14 +307,13 @@ impl Flows {
             let says = guard::is_registered(found, &registration);
             match write.kind {
                 Kind::TakeOver => owns && says,
-                Kind::Claim if bearer.is_none() && chosen.is_some() => {
-                    owns && says && !self.is(Mutant::NotRecognised)
-                }
-                Kind::Claim => owns && !self.is(Mutant::NotRecognised),
+                Kind::Claim if bearer.is_none() && chosen.is_some() => owns && says,
+                Kind::Claim => owns,
                 _ => false,
             }
         };
-        if let Some(found) = workspace.filter(|found| is_mine(found)) {
+        let mine = workspace.filter(|found| is_mine(found) && !self.forgets_its_own(&asked.op));
+        if let Some(found) = mine {
             return Next::Answer(Answer::Registered { epoch: found.epoch.0, token: shown(asked.op, write) });
         }
         self.once_more(asked, found, write.turn)
@@ -325,7 +335,7 @@ impl Flows {
             MintDecision::AlreadyDone => return Next::Answer(Answer::Minted { token: None }),
             MintDecision::Mint => {}
         }
-        if chosen.is_some() && turn == Turn::Last {
+        if chosen.is_some() && self.is_not_again(turn) {
             return Next::Answer(Answer::Unavailable);
         }
         let token = chosen.unwrap_or_else(|| self.fresh(asked, turn));
@@ -341,33 +351,27 @@ impl Flows {
         let ended = match decision {
             RevokeDecision::Revoke { ended } => ended,
             RevokeDecision::AlreadyDone { epoch } => {
-                return Next::Answer(Answer::Revoked { ended: Some(0), epoch: Some(epoch.0) });
+                return Next::Answer(Answer::Revoked { ended: 0, epoch: Some(epoch.0) });
             }
             RevokeDecision::Refused(Refusal::Unknown) if self.is(Mutant::RevokeCreates) => 0,
             RevokeDecision::Refused(Refusal::Unknown) => {
-                return Next::Answer(Answer::Revoked { ended: Some(0), epoch: None });
+                return Next::Answer(Answer::Revoked { ended: 0, epoch: None });
             }
             RevokeDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
         };
         let blank = blank(usize::from(asked.workspace));
         let seen = actual.unwrap_or(&blank);
         if ended == 0 && seen.successor.is_none() && self.is(Mutant::RevokeOnlyTheLiving) {
-            return Next::Answer(Answer::Revoked { ended: Some(0), epoch: Some(seen.epoch.0) });
+            return Next::Answer(Answer::Revoked { ended: 0, epoch: Some(seen.epoch.0) });
         }
-        let update =
-            with_revoke(asked, |request, expires| Update::revoke(seen, request, expires, asked.now.now()));
+        let update = self
+            .with_revoke(asked, |request, expires| Update::revoke(seen, request, expires, asked.now.now()));
         let write = self.send(asked, &update, Kind::Revoke, Turn::Last);
         Next::Write(Write { seen: seen.epoch.0, ends: u8::try_from(ended).unwrap(), ..write })
     }
 
     fn decide_on_revoke(&self, asked: &Asked, seen: Option<&Workspace>) -> RevokeDecision {
-        with_revoke(asked, |request, _| {
-            let mut request = *request;
-            if self.is(Mutant::ExpectedEpochIgnored) {
-                request.operation.expected_epoch = None;
-            }
-            guard::revoke(seen, &request, asked.now.now())
-        })
+        self.with_revoke(asked, |request, _| guard::revoke(seen, request, asked.now.now()))
     }
 
     /// `admin-hand-over`: `hand_over`.
@@ -376,7 +380,7 @@ impl Flows {
             panic!("only hand-overs come here")
         };
         let (id, now) = (name.id(), asked.now.now());
-        let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+        let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
         let decision = guard::hand_over(seen, successor.hash(), &operation, now);
         if decision != HandOverDecision::HandOver {
             return Next::Answer(as_made(decision));
@@ -390,7 +394,7 @@ impl Flows {
     fn cancel(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
         let Op::Cancel { name, expected } = asked.op else { panic!("only cancellings come here") };
         let id = name.id();
-        let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+        let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
         match guard::cancel_hand_over(seen, &operation) {
             CancelDecision::Cancel => {}
             CancelDecision::AlreadyDone { epoch } => {
@@ -407,21 +411,43 @@ impl Flows {
         Next::Write(Write { seen: seen.epoch.0, ..self.send(asked, &update, Kind::Cancel, Turn::Last) })
     }
 
+    fn with_revoke<T>(&self, asked: &Asked, body: impl FnOnce(&RevokeRequest<'_>, i64) -> T) -> T {
+        let Op::Revoke { scope, successor, name, expected } = asked.op else {
+            panic!("only revokes come here")
+        };
+        let id = name.id();
+        let scope = match scope {
+            Scope::All => RevokeScope::All,
+            Scope::Owner => RevokeScope::Owner,
+            Scope::Api => RevokeScope::Api,
+        };
+        let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
+        body(&RevokeRequest { scope, successor: successor.map(Token::hash), operation }, asked.now.expiry())
+    }
+
+    fn expected(&self, epoch: Option<u64>) -> Option<Epoch> {
+        epoch.filter(|_| !self.is(Mutant::ExpectedEpochIgnored)).map(Epoch)
+    }
+
     /// An administrator's write whose condition failed: made before, or not.
     fn operation_failed(&self, asked: &Asked, found: ItemId, write: Write) -> Answer {
+        if self.forgets_its_own(&asked.op) {
+            return Answer::Refused(Why::EpochChanged);
+        }
         let entry = TABLE.entry(found);
         let found = entry.workspace.as_ref();
         match asked.op {
             Op::Revoke { .. } => match found.map(|found| self.decide_on_revoke(asked, Some(found))) {
                 Some(RevokeDecision::AlreadyDone { epoch }) => {
-                    let ended = if epoch.0 == write.seen + 1 { usize::from(write.ends) } else { 0 };
-                    Answer::Revoked { ended: Some(ended), epoch: Some(epoch.0) }
+                    let is_own = epoch.0 == write.seen + 1 || self.is(Mutant::RepeatCounts);
+                    let ended = if is_own { usize::from(write.ends) } else { 0 };
+                    Answer::Revoked { ended, epoch: Some(epoch.0) }
                 }
                 _ => Answer::Refused(Why::EpochChanged),
             },
             Op::HandOver { successor, name, expected } => {
                 let id = name.id();
-                let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+                let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
                 match found.filter(|found| guard::remembered(found, &id).is_some()) {
                     Some(found) => {
                         as_made(guard::hand_over(Some(found), successor.hash(), &operation, asked.now.now()))
@@ -431,7 +457,7 @@ impl Flows {
             }
             Op::Cancel { name, expected } => {
                 let id = name.id();
-                let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
+                let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
                 match found.map(|found| guard::cancel_hand_over(Some(found), &operation)) {
                     Some(CancelDecision::AlreadyDone { epoch }) => Answer::Cancelled { epoch: epoch.0 },
                     _ => Answer::Refused(Why::EpochChanged),
@@ -464,7 +490,9 @@ impl Flows {
             First::None => (None, None),
         };
         let same_token = token.is_some_and(|token| found.is_live(token.hash()));
-        if same_token || found.created_op == created_op(asked.call) {
+        let takes_any = first == First::None && self.is(Mutant::SealedCreateTakesAny);
+        let is_mine = same_token || found.created_op == created_op(asked.call) || takes_any;
+        if is_mine && !self.forgets_its_own(&asked.op) {
             Answer::Created { token: shown }
         } else {
             Answer::Refused(Why::Exists)
@@ -492,18 +520,6 @@ fn shown(op: Op, write: Write) -> Option<Token> {
     write.token.filter(|_| !chosen)
 }
 
-fn with_revoke<T>(asked: &Asked, body: impl FnOnce(&RevokeRequest<'_>, i64) -> T) -> T {
-    let Op::Revoke { scope, successor, name, expected } = asked.op else { panic!("only revokes come here") };
-    let id = name.id();
-    let scope = match scope {
-        Scope::All => RevokeScope::All,
-        Scope::Owner => RevokeScope::Owner,
-        Scope::Api => RevokeScope::Api,
-    };
-    let operation = Operation { id: &id, expected_epoch: expected.map(Epoch) };
-    body(&RevokeRequest { scope, successor: successor.map(Token::hash), operation }, asked.now.expiry())
-}
-
 fn as_made(decision: HandOverDecision) -> Answer {
     match decision {
         HandOverDecision::Pending { epoch, .. } => Answer::Pending { epoch: epoch.0 },
@@ -527,7 +543,8 @@ fn refused(refusal: Refusal) -> Answer {
     })
 }
 
-fn created_op(call: u8) -> String {
+/// What an item that was created in this call remembers of it.
+pub fn created_op(call: u8) -> String {
     format!("create in call {call}")
 }
 

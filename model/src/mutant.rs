@@ -42,7 +42,23 @@ pub enum Mutant {
     /// The second write of a claim uses the token of the first.
     SameTokenTwice,
     /// A claim whose condition failed is not looked for in the item.
-    NotRecognised,
+    ClaimNotRecognised,
+    /// The same for a mint.
+    MintNotRecognised,
+    /// The same for a create.
+    CreateNotRecognised,
+    /// The same for a revoke.
+    RevokeNotRecognised,
+    /// The same for a hand-over.
+    HandOverNotRecognised,
+    /// The same for the cancelling of a hand-over.
+    CancelNotRecognised,
+    /// A call that names a caller's token writes a second time.
+    ChosenTwice,
+    /// A claim tells the epoch that it was decided on.
+    ClaimTellsTheSeenEpoch,
+    /// A revoke that finds itself made by another call tells how many tokens it would have ended.
+    RepeatCounts,
     /// A take-over leaves the source's token alive, as an API token.
     SourceLivesOn,
     /// A hand-over ends the owner.
@@ -67,6 +83,8 @@ pub enum Mutant {
     ExpectedEpochIgnored,
     /// A create does not ask whether the id is taken.
     CreateOverwrites,
+    /// A create for which no token could be made takes whatever is there for its own.
+    SealedCreateTakesAny,
     /// A removed workspace is decided on like any other.
     RemovedIsLive,
     /// A bearer that is the text of a hash counts as the token.
@@ -80,7 +98,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 41] = [
         Self::NoFence,
         Self::EpochStands,
         Self::RefreshByAnybody,
@@ -95,7 +113,15 @@ impl Mutant {
         Self::OwnerMintedAgain,
         Self::NoLimit,
         Self::SameTokenTwice,
-        Self::NotRecognised,
+        Self::ClaimNotRecognised,
+        Self::MintNotRecognised,
+        Self::CreateNotRecognised,
+        Self::RevokeNotRecognised,
+        Self::HandOverNotRecognised,
+        Self::CancelNotRecognised,
+        Self::ChosenTwice,
+        Self::ClaimTellsTheSeenEpoch,
+        Self::RepeatCounts,
         Self::SourceLivesOn,
         Self::HandOverEndsTheOwner,
         Self::ExpiredNotCancelled,
@@ -108,6 +134,7 @@ impl Mutant {
         Self::RepeatedAgain,
         Self::ExpectedEpochIgnored,
         Self::CreateOverwrites,
+        Self::SealedCreateTakesAny,
         Self::RemovedIsLive,
         Self::HashAuthenticates,
         Self::ProofWithoutEpoch,
@@ -136,6 +163,19 @@ impl Mutant {
             }
             _ => {}
         }
+    }
+
+    /// Whether a call of this kind does not know its own write again.
+    pub fn forgets_its_own(self, op: &Op) -> bool {
+        matches!(
+            (self, op),
+            (Self::ClaimNotRecognised, Op::Register { .. })
+                | (Self::MintNotRecognised, Op::Mint { .. })
+                | (Self::CreateNotRecognised, Op::Create(_))
+                | (Self::RevokeNotRecognised, Op::Revoke { .. })
+                | (Self::HandOverNotRecognised, Op::HandOver { .. })
+                | (Self::CancelNotRecognised, Op::Cancel { .. })
+        )
     }
 
     /// The write as it is sent.

@@ -34,6 +34,8 @@ pub struct Client {
     pub workspace: usize,
     /// The token that it has from the start.
     pub token: Option<Token>,
+    /// The epoch that it was told before, from which the flip proof counts; 0: none.
+    pub told: u64,
     pub steps: Vec<Step>,
 }
 
@@ -65,7 +67,7 @@ pub enum Who {
 }
 
 fn client(name: &'static str, steps: Vec<Step>) -> Client {
-    Client { name, workspace: 0, token: None, steps }
+    Client { name, workspace: 0, token: None, told: 0, steps }
 }
 
 fn register(who: Who, place: Place, tries: u8) -> Step {
@@ -88,12 +90,12 @@ fn revoke(name: u16, scope: Scope, successor: Option<Token>, tries: u8) -> Step 
     op(Op::Revoke { scope, successor, name: Named(name), expected: None }, tries)
 }
 
-fn hand_over(name: u16, successor: Token, tries: u8) -> Step {
-    op(Op::HandOver { successor, name: Named(name), expected: None }, tries)
+fn hand_over(name: u16, successor: Token, expected: Option<u64>, tries: u8) -> Step {
+    op(Op::HandOver { successor, name: Named(name), expected }, tries)
 }
 
-fn cancel(name: u16, tries: u8) -> Step {
-    op(Op::Cancel { name: Named(name), expected: None }, tries)
+fn cancel(name: u16, expected: Option<u64>, tries: u8) -> Step {
+    op(Op::Cancel { name: Named(name), expected }, tries)
 }
 
 fn mint(chosen: Option<Token>, tries: u8) -> Step {
@@ -275,7 +277,7 @@ fn hand_over_and_take_over() -> Scenario {
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
-        client("migrator", vec![hand_over(0, Token::TARGET, 2), prove(Place::TARGET)]),
+        client("migrator", vec![hand_over(0, Token::TARGET, None, 2), prove(Place::TARGET)]),
         client("admin", vec![revoke(1, Scope::Owner, None, 1)]),
     ];
     Scenario {
@@ -296,13 +298,14 @@ fn hand_over_and_take_over() -> Scenario {
 fn cancelled() -> Scenario {
     let pending = Workspace {
         successor: Some(Successor { hash: Token::TARGET.hash().clone(), expires: Time::Early.expiry() }),
+        epoch: Epoch(2),
         ..owned_by(Token::SOURCE)
     };
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
-        client("migrator", vec![cancel(0, 2), prove(Place::TARGET)]),
-        client("admin", vec![hand_over(1, Token::TARGET, 1)]),
+        Client { told: 2, ..client("migrator", vec![cancel(0, None, 2), prove(Place::TARGET)]) },
+        client("admin", vec![hand_over(1, Token::TARGET, None, 1)]),
     ];
     Scenario {
         ticks: true,
@@ -323,16 +326,24 @@ fn handed_over_and_cancelled() -> Scenario {
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
-        client("migrator", vec![hand_over(0, Token::TARGET, 1), cancel(1, 2), prove(Place::TARGET)]),
+        client(
+            "migrator",
+            vec![
+                hand_over(0, Token::TARGET, None, 1),
+                cancel(1, Some(2), 1),
+                cancel(1, None, 1),
+                prove(Place::TARGET),
+            ],
+        ),
         client("admin", vec![mint(None, 1)]),
     ];
     Scenario {
         source: Some(0),
         target: Some(1),
-        goal: vec![(0, 0), (2, 1)],
+        goal: vec![(0, 0), (1, 0), (2, 2), (2, 3)],
         ..scenario(
             "hand-over-and-cancel",
-            "a migrator hands over, loses patience and cancels, while the target takes over",
+            "a migrator hands over, loses patience and cancels at its own epoch, then at any, while the target takes over",
             &owned_by(Token::SOURCE),
             clients,
         )
@@ -345,14 +356,19 @@ fn two_successors() -> Scenario {
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
         client("rival", vec![register(bearer(Token::RIVAL), Place::RIVAL, 2)]),
-        client("migrator", vec![hand_over(0, Token::TARGET, 2), prove(Place::TARGET)]),
-        client("another migrator", vec![hand_over(1, Token::RIVAL, 2)]),
+        client("migrator", vec![hand_over(0, Token::TARGET, Some(1), 2), prove(Place::TARGET)]),
+        client("another migrator", vec![hand_over(1, Token::RIVAL, None, 2)]),
     ];
     Scenario {
         source: Some(0),
         target: Some(1),
         goal: vec![(1, 0), (2, 0), (3, 1)],
-        ..scenario("two-successors", "two migrators name two successors", &owned_by(Token::SOURCE), clients)
+        ..scenario(
+            "two-successors",
+            "two migrators name two successors, one at the epoch it expects",
+            &owned_by(Token::SOURCE),
+            clients,
+        )
     }
 }
 
@@ -362,13 +378,14 @@ fn cut_off() -> Scenario {
         client(
             "source",
             vec![
+                register(bearer(Token::SOURCE), Place::SOURCE, 1),
                 register(Who::Nobody, Place::SOURCE, 1),
                 register(Who::Choosing(Token::SOURCE), Place::SOURCE, 1),
             ],
         ),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
         client("migrator", vec![revoke(0, Scope::All, Some(Token::TARGET), 2), prove(Place::TARGET)]),
-        client("admin", vec![hand_over(1, Token::SOURCE, 1)]),
+        client("admin", vec![hand_over(1, Token::SOURCE, None, 1)]),
     ];
     Scenario {
         ticks: true,
@@ -394,7 +411,7 @@ fn same_place() -> Scenario {
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::TARGET, 2)]),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
-        client("migrator", vec![hand_over(0, Token::TARGET, 2), prove(Place::TARGET)]),
+        client("migrator", vec![hand_over(0, Token::TARGET, None, 2), prove(Place::TARGET)]),
         client("admin", vec![mint(None, 2)]),
     ];
     Scenario {
@@ -463,12 +480,10 @@ fn removed() -> Scenario {
     let mut tombstone = to_item(&owned_by(Token::SOURCE));
     tombstone.insert(attribute::STATUS.to_owned(), AttributeValue::S(Status::Removed.as_str().to_owned()));
     let clients = vec![
-        client(
-            "source",
-            vec![register(bearer(Token::SOURCE), Place::SOURCE, 2), register(Who::Nobody, Place::SOURCE, 1)],
-        ),
+        client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 2)]),
+        client("target", vec![register(Who::Nobody, Place::TARGET, 1)]),
         client("creator", vec![op(Op::Create(First::Chosen(Token::TARGET)), 2)]),
-        client("migrator", vec![hand_over(0, Token::TARGET, 1), cancel(1, 1)]),
+        client("migrator", vec![hand_over(0, Token::TARGET, None, 1), cancel(1, None, 1)]),
         client("admin", vec![mint(None, 1), revoke(2, Scope::All, None, 1)]),
     ];
     Scenario {

@@ -64,6 +64,8 @@ pub struct Remembered {
     pub name: Named,
     pub what: Deed,
     pub epoch: u64,
+    /// How many tokens it ended. No item says so, and what is read in one has `None` here.
+    pub ended: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -84,12 +86,55 @@ pub enum Scope {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
     Create(First),
-    Register { bearer: Option<Credential>, chosen: Option<Token>, place: Place },
-    Mint { chosen: Option<Token> },
-    Revoke { scope: Scope, successor: Option<Token>, name: Named, expected: Option<u64> },
-    HandOver { successor: Token, name: Named, expected: Option<u64> },
-    Cancel { name: Named, expected: Option<u64> },
-    Show,
+    Register {
+        bearer: Option<Credential>,
+        chosen: Option<Token>,
+        place: Place,
+    },
+    Mint {
+        chosen: Option<Token>,
+    },
+    Revoke {
+        scope: Scope,
+        successor: Option<Token>,
+        name: Named,
+        expected: Option<u64>,
+    },
+    HandOver {
+        successor: Token,
+        name: Named,
+        expected: Option<u64>,
+    },
+    Cancel {
+        name: Named,
+        expected: Option<u64>,
+    },
+    /// By the administrator, or by a bearer of the workspace's.
+    Show {
+        bearer: Option<Credential>,
+    },
+}
+
+impl Op {
+    /// The administrator's operation that this is: its name, and what is remembered of it.
+    pub fn operation(&self) -> Option<(Named, Deed)> {
+        match *self {
+            Self::Revoke { scope, successor, name, .. } => Some((name, Deed::Revoke(scope, successor))),
+            Self::HandOver { successor, name, .. } => Some((name, Deed::HandOver(successor))),
+            Self::Cancel { name, .. } => Some((name, Deed::Cancel)),
+            _ => None,
+        }
+    }
+
+    /// The epoch that its caller expects.
+    pub fn expected(&self) -> Option<u64> {
+        match *self {
+            Self::Revoke { expected, .. }
+            | Self::HandOver { expected, .. }
+            | Self::Cancel { expected, .. } => expected,
+            _ => None,
+        }
+    }
 }
 
 /// A new workspace's first token.
@@ -116,10 +161,15 @@ pub enum Answer {
     Minted {
         token: Option<Token>,
     },
-    /// Without an epoch: there is no such workspace. Without a number: a repeat says 0, or what it ended at first.
+    /// Without an epoch: there is no such workspace.
     Revoked {
-        ended: Option<usize>,
+        ended: usize,
         epoch: Option<u64>,
+    },
+    /// Only the specification says this: the revoke was made before, and ended so many tokens then.
+    RevokedBefore {
+        ended: Option<usize>,
+        epoch: u64,
     },
     Pending {
         epoch: u64,
@@ -164,10 +214,21 @@ impl Answer {
         !matches!(self, Self::Refused(_) | Self::Unavailable | Self::Expired { .. })
     }
 
-    /// Whether a caller may be told this where the specification says `self`.
+    /// The token that it shows.
+    pub fn token(self) -> Option<Token> {
+        match self {
+            Self::Created { token } | Self::Registered { token, .. } | Self::Minted { token } => token,
+            _ => None,
+        }
+    }
+
+    /// Whether a caller may be told this where the specification says `self`. A repeated revoke says 0, or what it
+    /// ended at first.
     pub fn allows(self, said: Self) -> bool {
         match (self, said) {
-            (Self::Revoked { ended: None, epoch }, Self::Revoked { epoch: told, .. }) => epoch == told,
+            (Self::RevokedBefore { ended, epoch }, Self::Revoked { ended: told, epoch: Some(at) }) => {
+                epoch == at && (told == 0 || ended.is_none_or(|ended| ended == told))
+            }
             _ => self == said,
         }
     }
@@ -209,6 +270,20 @@ impl Spec {
         self.owner() == Some(token) || self.api.contains(&token)
     }
 
+    /// Whether this is the operation that is remembered.
+    pub fn has_made(&self, op: &Op) -> bool {
+        let remembered = self.remembered.map(|made| (made.name, made.what));
+        remembered.is_some() && remembered == op.operation()
+    }
+
+    /// The same without what no item says.
+    pub fn as_in_an_item(mut self) -> Self {
+        if let Some(made) = &mut self.remembered {
+            made.ended = None;
+        }
+        self
+    }
+
     /// The flip proof: who was told epoch `after` may retire the source when this holds.
     pub fn proves_flip(&self, after: u64, expected: Place) -> bool {
         matches!(self.door, Door::Owned(_, since) if since > after)
@@ -220,7 +295,9 @@ impl Spec {
     pub fn perform(&mut self, op: &Op, now: Time, fresh: Token) -> Answer {
         match *op {
             Op::Create(first) => self.create(first, fresh),
-            Op::Revoke { .. } if self.life == Life::Absent => Answer::Revoked { ended: Some(0), epoch: None },
+            Op::Revoke { .. } if self.life == Life::Absent => Answer::Revoked { ended: 0, epoch: None },
+            // To whom has no right to look, a workspace that is not there looks like somebody else's.
+            Op::Show { bearer: Some(bearer) } if !self.accepts(bearer) => Answer::Refused(Why::InvalidToken),
             _ if self.life == Life::Absent => Answer::Refused(Why::Unknown),
             _ if self.life == Life::Removed => Answer::Refused(Why::Removed),
             Op::Register { bearer: Some(bearer), place, .. } => self.register_as(bearer, place, now),
@@ -233,7 +310,7 @@ impl Spec {
             }
             Op::HandOver { successor, name, expected } => self.hand_over(successor, name, expected, now),
             Op::Cancel { name, expected } => self.cancel(name, expected),
-            Op::Show => self.show(),
+            Op::Show { .. } => self.show(),
         }
     }
 
@@ -317,7 +394,7 @@ impl Spec {
         let what = Deed::Revoke(scope, successor);
         if let Some(made) = self.remembered.filter(|made| made.name == name) {
             return if made.what == what {
-                Answer::Revoked { ended: None, epoch: Some(made.epoch) }
+                Answer::RevokedBefore { ended: made.ended, epoch: made.epoch }
             } else {
                 Answer::Refused(Why::NameReused)
             };
@@ -342,8 +419,8 @@ impl Spec {
             ended += self.api.len();
             self.api.clear();
         }
-        self.remembered = Some(Remembered { name, what, epoch: self.epoch });
-        Answer::Revoked { ended: Some(ended), epoch: Some(self.epoch) }
+        self.remembered = Some(Remembered { name, what, epoch: self.epoch, ended: Some(ended) });
+        Answer::Revoked { ended, epoch: Some(self.epoch) }
     }
 
     fn hand_over(&mut self, successor: Token, name: Named, expected: Option<u64>, now: Time) -> Answer {
@@ -371,7 +448,7 @@ impl Spec {
         }
         self.epoch += 1;
         self.successor = Some(Successor { token: successor, named: now });
-        self.remembered = Some(Remembered { name, what, epoch: self.epoch });
+        self.remembered = Some(Remembered { name, what, epoch: self.epoch, ended: None });
         Answer::Pending { epoch: self.epoch }
     }
 
@@ -389,7 +466,7 @@ impl Spec {
         }
         self.epoch += 1;
         self.successor = None;
-        self.remembered = Some(Remembered { name, what: Deed::Cancel, epoch: self.epoch });
+        self.remembered = Some(Remembered { name, what: Deed::Cancel, epoch: self.epoch, ended: None });
         Answer::Cancelled { epoch: self.epoch }
     }
 
@@ -401,6 +478,11 @@ impl Spec {
         };
         let tokens = usize::from(self.owner().is_some()) + self.api.len();
         Answer::Shown { epoch: self.epoch, owner_epoch, place: self.place, by: self.by, tokens }
+    }
+
+    /// Whether a bearer of this may read: a hash is no token.
+    fn accepts(&self, bearer: Credential) -> bool {
+        matches!(bearer, Credential::Token(token) if self.is_live(token))
     }
 
     fn put(&mut self, place: Place, by: By) {

@@ -62,6 +62,21 @@ pub struct Sent {
     pub values: Item,
 }
 
+impl Sent {
+    /// Leaves out the names and values that nothing refers to any more: DynamoDB refuses those.
+    fn prune(&mut self) {
+        let used = format!("{} {}", self.expression, self.condition);
+        let is_used = |name: &str| {
+            used.match_indices(name).any(|(at, _)| {
+                let next = used[at + name.len()..].chars().next();
+                !next.is_some_and(|next| next.is_ascii_alphanumeric() || next == '_')
+            })
+        };
+        self.names.retain(|name, _| is_used(name));
+        self.values.retain(|name, _| is_used(name));
+    }
+}
+
 #[derive(Default)]
 struct Writes {
     by_text: HashMap<String, WriteId>,
@@ -127,25 +142,18 @@ impl Table {
         Arc::clone(&self.items.read().unwrap().all[id as usize])
     }
 
-    /// The number of this UpdateItem, after a change (of a mutant's).
-    pub fn update(&self, update: &Update, change: impl FnOnce(&mut Sent)) -> WriteId {
+    /// The number of this UpdateItem, after a mutant's change. What ships is sent as it is.
+    pub fn update(&self, update: &Update, change: Option<impl FnOnce(&mut Sent)>) -> WriteId {
         let mut sent = Sent {
             expression: update.expression(),
             condition: update.condition().to_owned(),
             names: update.names().clone().into_iter().collect(),
             values: update.values().clone(),
         };
-        change(&mut sent);
-        // DynamoDB refuses names and values that nothing refers to.
-        let used = format!("{} {}", sent.expression, sent.condition);
-        let is_used = |name: &str| {
-            used.match_indices(name).any(|(at, _)| {
-                let next = used[at + name.len()..].chars().next();
-                !next.is_some_and(|next| next.is_ascii_alphanumeric() || next == '_')
-            })
-        };
-        sent.names.retain(|name, _| is_used(name));
-        sent.values.retain(|name, _| is_used(name));
+        if let Some(change) = change {
+            change(&mut sent);
+            sent.prune();
+        }
         self.write(Write::Update(sent))
     }
 
@@ -298,6 +306,7 @@ pub fn as_specified(workspace: &Workspace) -> Spec {
             name: Named::of(&last.id).unwrap(),
             what: deed(&last.kind),
             epoch: last.epoch.0,
+            ended: None,
         }),
     }
 }

@@ -208,19 +208,23 @@ impl World {
     fn go_on(&self, state: &mut State, mut call: Call, seen: ItemId, next: Next) {
         match next {
             Next::Write(write) => {
-                call.write = Some(write);
+                // A second write that brings the same token brings back what was ended since the first.
+                call.revived &= call.write.and_then(|before| before.token) == write.token;
                 call.overtaken = Overtaken::default();
-                call.revived = false;
+                call.write = Some(write);
                 state.calls.push(call);
                 state.calls.sort_unstable();
             }
-            Next::Answer(said) => self.answer(state, &call, seen, false, said),
+            Next::Answer(said) => self.answer(state, &call, seen, None, said),
         }
     }
 
-    fn answer(&self, state: &mut State, call: &Call, seen: ItemId, made: bool, said: Answer) {
+    /// Answers a call that saw this last; `met` is what its write was made on, if it was.
+    fn answer(&self, state: &mut State, call: &Call, seen: ItemId, met: Option<ItemId>, said: Answer) {
         let past = &mut state.past[usize::from(call.workspace)];
-        state.broken |= audit::answer(past, call.asked(), call.write, &TABLE.entry(seen), made, said);
+        let met = met.map(|met| TABLE.entry(met));
+        let seen = TABLE.entry(seen);
+        state.broken |= audit::answer(past, call.asked(), call.write, &seen, met.as_deref(), said);
         // Told before it was made: from now on nothing that was decided until now may land.
         if let Answer::Revoked { epoch: Some(epoch), .. } | Answer::Cancelled { epoch } = said
             && !audit::was_made(past, call.op, epoch)
@@ -244,15 +248,13 @@ impl World {
         }
         let own = &mut state.clients[client];
         match said {
-            Answer::Registered { token: Some(token), .. }
-            | Answer::Minted { token: Some(token) }
-            | Answer::Created { token: Some(token) } => own.token = Some(token),
+            // The proof counts from these; not from a cancel, which a target that took over in time has survived.
             Answer::Revoked { epoch: Some(epoch), .. }
             | Answer::Pending { epoch }
-            | Answer::HandedOver { epoch }
-            | Answer::Cancelled { epoch } => own.epoch = epoch,
+            | Answer::HandedOver { epoch } => own.epoch = epoch,
             _ => {}
         }
+        own.token = said.token().or(own.token);
         self.step_on(state, client, said.is_success());
     }
 
@@ -389,8 +391,11 @@ impl Model for World {
 
     fn init_states(&self) -> Vec<State> {
         let client = ClientState { step: 0, tries: 0, waits_for: None, token: None, epoch: 0, succeeded: 0 };
-        let clients =
-            self.scenario.clients.iter().map(|asks| ClientState { token: asks.token, ..client.clone() });
+        let clients = self.scenario.clients.iter().map(|asks| ClientState {
+            token: asks.token,
+            epoch: asks.told,
+            ..client.clone()
+        });
         let past = |item: &ItemId| {
             let entry = TABLE.entry(*item);
             let spec = entry.spec();
@@ -564,20 +569,17 @@ fn always() -> Vec<(Guarantee, Property<World>)> {
 impl World {
     /// A call makes its write, and goes on.
     fn write(&self, state: &mut State, index: usize) -> Option<()> {
-        let mut call = state.calls.remove(index);
+        let call = state.calls.remove(index);
         let write = call.write?;
         let found = state.items[usize::from(call.workspace)];
         let asked = call.asked();
         match self.land(state, asked, write, call.overtaken, call.revived, false) {
             Some(new) => {
-                let said = Flows::after_made(asked, new, write);
-                self.answer(state, &call, new, true, said);
+                let said = self.flows.after_made(asked, new, write);
+                self.answer(state, &call, new, Some(found), said);
             }
             None => {
                 let next = self.flows.after_failed(asked, found, write);
-                if let Next::Write(_) = next {
-                    call.write = None;
-                }
                 self.go_on(state, call, found, next);
             }
         }

@@ -12,7 +12,7 @@ use model::world::World;
 use stateright::{Checker, HasDiscoveries, Model};
 
 /// Where each mutant is found, what it breaks there, and how many faults it takes.
-const FOUND: [(Mutant, &str, Guarantee, u8); 32] = [
+const FOUND: [(Mutant, &str, Guarantee, u8); 43] = [
     (Mutant::NoFence, "revoke", Guarantee::G3, 0),
     (Mutant::EpochStands, "revoke", Guarantee::G3, 0),
     (Mutant::RefreshByAnybody, "two-workspaces", Guarantee::G1, 0),
@@ -27,9 +27,17 @@ const FOUND: [(Mutant, &str, Guarantee, u8); 32] = [
     (Mutant::OwnerMintedAgain, "limit", Guarantee::Spec, 0),
     (Mutant::NoLimit, "limit", Guarantee::Spec, 0),
     (Mutant::SameTokenTwice, "bootstrap", Guarantee::G4, 1),
-    (Mutant::NotRecognised, "bootstrap", Guarantee::G6, 1),
+    (Mutant::ClaimNotRecognised, "bootstrap", Guarantee::G6, 1),
+    (Mutant::MintNotRecognised, "limit", Guarantee::G6, 1),
+    (Mutant::CreateNotRecognised, "create", Guarantee::G6, 1),
+    (Mutant::RevokeNotRecognised, "revoke", Guarantee::G6, 1),
+    (Mutant::HandOverNotRecognised, "two-successors", Guarantee::G6, 1),
+    (Mutant::CancelNotRecognised, "cancel", Guarantee::G6, 1),
+    (Mutant::ChosenTwice, "limit", Guarantee::G4, 1),
+    (Mutant::ClaimTellsTheSeenEpoch, "bootstrap", Guarantee::Spec, 0),
+    (Mutant::RepeatCounts, "revoke", Guarantee::G6, 1),
     (Mutant::SourceLivesOn, "hand-over", Guarantee::G14, 0),
-    (Mutant::HandOverEndsTheOwner, "hand-over", Guarantee::Spec, 0),
+    (Mutant::HandOverEndsTheOwner, "hand-over", Guarantee::G14, 0),
     (Mutant::ExpiredNotCancelled, "cancel", Guarantee::G15, 0),
     (Mutant::CancelOnlyThePending, "hand-over-and-cancel", Guarantee::G15, 0),
     (Mutant::CancelMovesNothing, "cancel", Guarantee::G15, 0),
@@ -39,7 +47,10 @@ const FOUND: [(Mutant, &str, Guarantee, u8); 32] = [
     (Mutant::RevokeCreates, "create", Guarantee::G5, 0),
     (Mutant::RepeatedAgain, "revoke", Guarantee::G6, 1),
     (Mutant::ExpectedEpochIgnored, "two-revokes", Guarantee::G6, 1),
+    (Mutant::ExpectedEpochIgnored, "two-successors", Guarantee::Spec, 0),
+    (Mutant::ExpectedEpochIgnored, "hand-over-and-cancel", Guarantee::Spec, 0),
     (Mutant::CreateOverwrites, "create", Guarantee::G9, 0),
+    (Mutant::SealedCreateTakesAny, "create", Guarantee::Spec, 0),
     (Mutant::RemovedIsLive, "removed", Guarantee::G10, 0),
     (Mutant::HashAuthenticates, "two-workspaces", Guarantee::G11, 0),
     (Mutant::ProofWithoutEpoch, "same-place", Guarantee::Flip, 0),

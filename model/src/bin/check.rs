@@ -29,6 +29,11 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let known: Vec<_> = scenario::all().iter().map(|scenario| scenario.name).collect();
+    if let Some(unknown) = arguments.scenarios.iter().find(|name| !known.contains(&name.as_str())) {
+        println!("there is no scenario {unknown}, only {}", known.join(", "));
+        return ExitCode::FAILURE;
+    }
     let mut all_hold = true;
     let mut states = 0;
     let begin = Instant::now();

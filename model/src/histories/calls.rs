@@ -119,7 +119,7 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
             let body = Some(operation(name, expected));
             Request { method: "DELETE", path: at("hand-over"), bearer: admin, body }
         }
-        Op::Show => {
+        Op::Show { .. } => {
             Request { method: "GET", path: format!("/workspaces/{workspace}"), bearer: admin, body: None }
         }
     }
@@ -165,8 +165,9 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
             number("epoch").map(|epoch| Answer::Registered { epoch, token })
         }
         (Op::Mint { .. }, 201, None) => Some(Answer::Minted { token }),
-        (Op::Revoke { .. }, 200, Some("revoked")) => number("revoked")
-            .map(|ended| Answer::Revoked { ended: Some(ended as usize), epoch: number("epoch") }),
+        (Op::Revoke { .. }, 200, Some("revoked")) => {
+            number("revoked").map(|ended| Answer::Revoked { ended: ended as usize, epoch: number("epoch") })
+        }
         (Op::HandOver { .. }, 200, Some("hand_over_pending")) => {
             number("epoch").map(|epoch| Answer::Pending { epoch })
         }
@@ -179,7 +180,7 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
         (Op::Cancel { .. }, 200, Some("cancelled")) => {
             number("epoch").map(|epoch| Answer::Cancelled { epoch })
         }
-        (Op::Show, 200, Some(_)) => number("epoch").map(|epoch| Answer::Shown {
+        (Op::Show { .. }, 200, Some(_)) => number("epoch").map(|epoch| Answer::Shown {
             epoch,
             owner_epoch: number("owner_epoch"),
             place: json["url"].as_str().and_then(Place::of),

@@ -196,7 +196,7 @@ fn wish(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op 
         }
         15..17 => Op::HandOver { successor: chosen, name, expected },
         17 => Op::Cancel { name, expected },
-        _ => Op::Show,
+        _ => Op::Show { bearer: None },
     }
 }
 
