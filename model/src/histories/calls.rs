@@ -87,10 +87,7 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
             if let Some(chosen) = chosen {
                 body["auth_token_sha256"] = texts.hash(workspace, chosen).into();
             }
-            let bearer = bearer.and_then(|bearer| match bearer {
-                Credential::Token(token) => texts.text(workspace, token),
-                Credential::HashOf(token) => Some(texts.hash(workspace, token)),
-            });
+            let bearer = bearer.and_then(|bearer| presented(bearer, workspace, texts));
             Request { method: "POST", path: "/registry/register".to_owned(), bearer, body: Some(body) }
         }
         Op::Mint { chosen } => {
@@ -119,9 +116,17 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
             let body = Some(operation(name, expected));
             Request { method: "DELETE", path: at("hand-over"), bearer: admin, body }
         }
-        Op::Show { .. } => {
-            Request { method: "GET", path: format!("/workspaces/{workspace}"), bearer: admin, body: None }
+        Op::Show { bearer } => {
+            let bearer = bearer.map_or(admin, |bearer| presented(bearer, workspace, texts));
+            Request { method: "GET", path: format!("/workspaces/{workspace}"), bearer, body: None }
         }
+    }
+}
+
+fn presented(bearer: Credential, workspace: &str, texts: &mut Texts) -> Option<String> {
+    match bearer {
+        Credential::Token(token) => texts.text(workspace, token),
+        Credential::HashOf(token) => Some(texts.hash(workspace, token)),
     }
 }
 
@@ -137,9 +142,11 @@ fn operation(name: Named, expected: Option<u64>) -> Value {
 pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<Answer, String> {
     let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let unknown = || Err(format!("{status} {} as the answer to {op:?}", String::from_utf8_lossy(body)));
-    if let 500..=599 = status {
-        let known = matches!(json["code"].as_str(), Some("store_unavailable" | "internal_error"));
-        return if known { Ok(Answer::Unavailable) } else { unknown() };
+    if status >= 500 {
+        // No fault here makes the registry fail by itself.
+        let expected = if matches!(op, Op::Register { .. }) { 503 } else { 500 };
+        let is_known = status == expected && json["code"] == "store_unavailable";
+        return if is_known { Ok(Answer::Unavailable) } else { unknown() };
     }
     if status >= 400 {
         let why = match (status, json["code"].as_str().unwrap_or_default()) {
@@ -224,23 +231,35 @@ impl StrayDeed {
             (Self::Refresh(_, written) | Self::Owner(_, written), Op::Register { place, .. }) => {
                 written == place
             }
-            (Self::Operation(written), asked) => match (written, asked) {
-                (Op::Revoke { name: written, .. }, Op::Revoke { name, .. })
-                | (Op::HandOver { name: written, .. }, Op::HandOver { name, .. })
-                | (Op::Cancel { name: written, .. }, Op::Cancel { name, .. }) => written == name,
-                _ => false,
-            },
+            (Self::Operation(written), asked) => written.operation() == asked.operation(),
             _ => false,
+        }
+    }
+
+    /// The token that it makes live.
+    pub fn token(self) -> Option<Token> {
+        match self {
+            Self::Create(token) => token,
+            Self::Owner(token, _) | Self::Mint(token) => Some(token),
+            Self::Refresh(..) | Self::Operation(_) => None,
         }
     }
 }
 
-/// What a request to the store would write. `None`: it writes nothing.
-pub fn stray(operation: &str, body: &Value, texts: &mut Texts) -> Option<Stray> {
+/// What a request to the store would write; `None` for a consistent read. `Err`: nothing that the registry asks for.
+pub fn stray(operation: &str, body: &Value, texts: &mut Texts) -> Result<Option<Stray>, String> {
+    let is_read = operation == "GetItem" && body["ConsistentRead"] == true;
+    if is_read {
+        return Ok(None);
+    }
+    written(operation, body, texts).map(Some).ok_or_else(|| format!("{operation} {body} asked of the store"))
+}
+
+fn written(operation: &str, body: &Value, texts: &mut Texts) -> Option<Stray> {
     let values = &body["ExpressionAttributeValues"];
     let names = &body["ExpressionAttributeNames"];
     let text = |name: &str| values[name]["S"].as_str();
-    let fence = values[":seen"]["N"].as_str().map(|fence| fence.parse().unwrap());
+    let fence = values[":seen"]["N"].as_str().and_then(|fence| fence.parse().ok());
     let place = text(":url").and_then(Place::of);
     if operation == "PutItem" {
         let hash = body["Item"]["owner_hash"]["S"].as_str()?;
@@ -264,18 +283,17 @@ pub fn stray(operation: &str, body: &Value, texts: &mut Texts) -> Option<Stray> 
                 let scope = match scope {
                     "all" => Scope::All,
                     "owner" => Scope::Owner,
-                    _ => Scope::Api,
+                    "api" => Scope::Api,
+                    _ => return None,
                 };
                 let successor = rest.first().map(|hash| texts.of_hash(hash));
                 Op::Revoke { scope, successor, name, expected: None }
             }
-            _ => panic!("an operation of an unknown kind: {kind}"),
+            _ => return None,
         };
         StrayDeed::Operation(op)
-    } else if let Some(hash) = names["#token"].as_str() {
-        StrayDeed::Mint(texts.of_hash(hash))
     } else {
-        panic!("a write of an unknown kind: {body}");
+        StrayDeed::Mint(texts.of_hash(names["#token"].as_str()?))
     };
     Some(Stray { deed, fence })
 }

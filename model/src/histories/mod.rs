@@ -6,8 +6,12 @@
 //! request that reached the registry, when it did, when the answer came, and what it was, whether or not a client ever
 //! heard it. The second one adds each write that may have been made without its function knowing (its reply was lost, the
 //! SDK made it again, a copy was delivered late, or the function could not say): it may land once, on the epoch that it
-//! was decided on, at any later time, or never. A history is right when it is linearizable: some order
-//! of its calls, one after the other, agrees with their real times and with the specification's answers.
+//! was decided on, at any later time, or never. What a call did that nobody heard of is that and no more. In the end, when
+//! nothing is spoilt any more, the administrator and the holder of each token look at what is there. A history is right
+//! when it is linearizable: some order of its calls, one after the other, agrees with their real times and with the
+//! specification's answers.
+//!
+//! No time passes here: a hand-over never expires.
 //!
 //! | looking for | module |
 //! | --- | --- |

@@ -1,7 +1,8 @@
-//! A proxy that spoils what goes through it, by a schedule that depends on the seed alone, and writes the history.
+//! A proxy that spoils what goes through it, by a schedule that the seed decides, and writes the history.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -45,10 +46,8 @@ pub enum Fault {
     Fail,
     /// It is throttled and never arrives.
     Throttle,
-    /// The function that works at it is killed. Only before the gateway.
-    Kill,
-    /// The fence is taken out of the write. No fault of the network: to see that the check sees it.
-    Sabotage,
+    /// Whoever waits for the reply hangs up while the function works, which goes on to its end. Only before the gateway.
+    HangUp,
 }
 
 /// Where a proxy stands.
@@ -63,8 +62,11 @@ pub struct Shared {
     pub seed: u64,
     /// Of a hundred requests, how many are spoilt.
     pub percent: u64,
-    /// Take the fence out of every so many writes; 0: never.
+    /// Take the fence out of the write that is every so many requests to the store; 0: never. No fault of the network:
+    /// to see that the check sees it.
     pub sabotage: u64,
+    /// How many fences have been taken out.
+    pub sabotaged: AtomicUsize,
     episodes: Mutex<HashMap<String, Arc<Running>>>,
     counts: Mutex<BTreeMap<(Side, Fault), usize>>,
 }
@@ -80,11 +82,14 @@ pub struct Running {
     to_the_store: Mutex<u64>,
     /// How many requests are still on their way.
     pub under_way: Mutex<usize>,
+    /// Nothing is spoilt any more.
+    pub is_quiet: AtomicBool,
 }
 
 impl Shared {
     pub fn new(seed: u64, percent: u64, sabotage: u64) -> Self {
-        Self { seed, percent, sabotage, episodes: Mutex::default(), counts: Mutex::default() }
+        let (sabotaged, episodes, counts) = (AtomicUsize::new(0), Mutex::default(), Mutex::default());
+        Self { seed, percent, sabotage, sabotaged, episodes, counts }
     }
 
     pub fn begin(&self, workspace: &str, number: u64) -> Arc<Running> {
@@ -105,7 +110,8 @@ impl Shared {
         self.episodes.lock().unwrap().get(workspace).cloned()
     }
 
-    /// The fault of this request: it depends on the seed, the episode and the request's number alone.
+    /// The fault of this request: it depends on the seed, the episode and the request's number alone, which is that of its
+    /// arrival, or of its being asked.
     fn fault(&self, side: Side, episode: u64, request: u64) -> Option<(Fault, Duration)> {
         let mut numbers = Numbers::new(self.seed, &[side as u64, episode, request]);
         if numbers.below(100) >= self.percent {
@@ -126,7 +132,7 @@ impl Shared {
         let fault = match numbers.below(40) {
             // Somebody waits for a whole second then.
             0 => Fault::DropRequest,
-            1..4 if side == Side::BeforeTheGateway => Fault::Kill,
+            1..4 if side == Side::BeforeTheGateway => Fault::HangUp,
             _ => *numbers.pick(&common),
         };
         let wait = Duration::from_micros(500 + numbers.below(60_000));
@@ -142,7 +148,6 @@ struct Passed {
     client: Client<HttpConnector, Full<Bytes>>,
     request: Request<Full<Bytes>>,
     deed: Option<Deed>,
-    op: Option<Op>,
 }
 
 pub struct Proxy {
@@ -216,27 +221,32 @@ async fn handle(
         // A function opens its connection, or a write comes after its episode has ended.
         return send(&client, request).await;
     };
-    let (number, op, deed) = match &to_the_store {
+    let (number, deed) = match &to_the_store {
         None => {
             let call: usize = call.parse().map_err(|_| Broken)?;
             let op = running.asked.lock().unwrap()[call];
-            (call as u64, Some(op), Some(Deed::Call(op)))
+            (call as u64, Some(Deed::Call(op)))
         }
         Some((operation, json)) => {
             let mut count = running.to_the_store.lock().unwrap();
             *count += 1;
             let stray = calls::stray(operation, json, &mut running.episode.texts.lock().unwrap());
-            (*count, None, stray.map(Deed::Stray))
+            let stray = stray.unwrap_or_else(|strange| {
+                running.episode.history.lock().unwrap().strange.push(strange);
+                None
+            });
+            (*count, stray.map(Deed::Stray))
         }
     };
-    let fault = shared.fault(side, running.number, number);
+    let is_quiet = running.is_quiet.load(Ordering::SeqCst);
+    let fault = if is_quiet { None } else { shared.fault(side, running.number, number) };
     if let Some((_, json)) = to_the_store
         && shared.sabotage > 0
         && number.is_multiple_of(shared.sabotage)
     {
         request = without_fence(&shared, request, json);
     }
-    let passed = Passed { running, client, request, deed, op };
+    let passed = Passed { running, client, request, deed };
     let Some((fault, wait)) = fault else { return passed.forward().await };
     match fault {
         Fault::Delay => {
@@ -271,11 +281,10 @@ async fn handle(
             let status = if side == Side::BeforeTheStore { 400 } else { 429 };
             Ok(own_answer(side, status, "ThrottlingException"))
         }
-        Fault::Kill => {
-            let _stopped = tokio::time::timeout(wait / 4, passed.forward_here()).await;
+        Fault::HangUp => {
+            let _gone = tokio::time::timeout(wait / 4, passed.forward_here()).await;
             Err(Broken)
         }
-        Fault::Sabotage => Err(Broken),
     }
 }
 
@@ -326,7 +335,7 @@ impl Held {
         let number = passed.deed.map(|deed| history.lock().unwrap().begin(deed, invocation));
         let _cut = number.map(|number| Cut(&passed.running, number));
         let reply = send(&passed.client, passed.request.clone()).await;
-        if let (Some(op), Some(number), Ok(reply)) = (&passed.op, number, &reply) {
+        if let (Some(Deed::Call(op)), Some(number), Ok(reply)) = (&passed.deed, number, &reply) {
             let body = reply.body().clone().collect().await.map(|body| body.to_bytes());
             let Ok(body) = body.map_err(|never: Infallible| never);
             let mut texts = passed.running.episode.texts.lock().unwrap();
@@ -386,7 +395,7 @@ fn without_fence(shared: &Shared, request: Request<Full<Bytes>>, mut json: Value
     if let Some(values) = json["ExpressionAttributeValues"].as_object_mut() {
         values.remove(":seen");
     }
-    *shared.counts.lock().unwrap().entry((Side::BeforeTheStore, Fault::Sabotage)).or_default() += 1;
+    shared.sabotaged.fetch_add(1, Ordering::Relaxed);
     let (mut parts, _) = request.into_parts();
     parts.headers.remove("content-length");
     Request::from_parts(parts, Full::new(Bytes::from(json.to_string())))

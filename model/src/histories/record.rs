@@ -16,7 +16,8 @@ use crate::words::{Credential, Time, Token};
 pub struct History {
     events: Vec<Event>,
     calls: Vec<Call>,
-    /// Answers that the contract does not know.
+    /// What no order of the calls could excuse: answers that the contract does not know, or that show another call's
+    /// token; requests to the store that the registry does not make.
     pub strange: Vec<String>,
 }
 
@@ -55,10 +56,20 @@ pub struct Episode {
 }
 
 impl Call {
-    /// Whoever cannot say says so at any time, and an operator's call that was overtaken asks it to look again; what
-    /// either may have written is a stray of its own.
+    /// Whoever cannot say says so at any time; what it may have written is a stray.
     fn says_something(&self) -> bool {
-        !matches!(self.answer, None | Some(Answer::Unavailable | Answer::Refused(Why::EpochChanged)))
+        !matches!(self.answer, None | Some(Answer::Unavailable))
+    }
+
+    fn is_call(&self) -> bool {
+        matches!(self.deed, Deed::Call(_))
+    }
+
+    /// What it writes, if it was begun while a call was under way and that call might have asked for it.
+    fn as_write_of(&self, call: &Self) -> Option<Stray> {
+        let (Deed::Stray(stray), Deed::Call(op)) = (self.deed, call.deed) else { return None };
+        let is_meanwhile = call.begin <= self.begin && call.end.is_none_or(|end| self.begin <= end);
+        (is_meanwhile && stray.deed.may_be_of(&op)).then_some(stray)
     }
 }
 
@@ -89,6 +100,11 @@ impl History {
     }
 
     pub fn end(&mut self, number: usize, answer: Answer) {
+        if let Some(token) = answer.token()
+            && self.answers().any(|told| told.token() == Some(token))
+        {
+            self.strange.push(format!("{token:?} is shown a second time, in the answer {number}"));
+        }
         self.calls[number].end = Some(Instant::now());
         self.calls[number].answer = Some(answer);
         self.events.push(Event::End(number));
@@ -102,7 +118,7 @@ impl History {
         self.calls[number].is_heard = is_last;
     }
 
-    /// Where a function could not say how its call ended, or was killed, each write that the call may have made may be the
+    /// Where a function could not say how its call ended, or nobody heard what it said, each write that the call may have made may be the
     /// one of which it did not hear.
     pub fn doubt(&mut self) {
         let doubtful: Vec<_> = self
@@ -120,17 +136,17 @@ impl History {
 
     /// How many calls there are, strays apart.
     pub fn calls(&self) -> usize {
-        self.calls.iter().filter(|call| matches!(call.deed, Deed::Call(_))).count()
+        self.calls.iter().filter(|call| call.is_call()).count()
     }
 
     /// How many writes may have been made without their function knowing.
     pub fn strays(&self) -> usize {
-        self.calls.iter().filter(|call| matches!(call.deed, Deed::Stray(_)) && !call.is_heard).count()
+        self.calls.iter().filter(|call| !call.is_call() && !call.is_heard).count()
     }
 
     /// How many calls were under way while another one was.
     pub fn overlapping(&self) -> usize {
-        let calls: Vec<_> = self.calls.iter().filter(|call| matches!(call.deed, Deed::Call(_))).collect();
+        let calls: Vec<_> = self.calls.iter().filter(|call| call.is_call()).collect();
         let meets = |one: &Call, other: &Call| {
             other.end.is_none_or(|end| one.begin < end) && one.end.is_none_or(|end| other.begin < end)
         };
@@ -147,14 +163,15 @@ impl History {
 
     /// Whether some order of the calls agrees with their times and with the specification.
     pub fn judge(&self) -> Verdict {
-        // Who is tried first: the calls in the order of their answers, then what was never answered.
+        // Who is tried first: the calls in the order of their answers, then the strays. What a call did that was never
+        // answered is among those.
         let ended = self.events.iter().filter_map(|event| match event {
             Event::End(number) => Some(*number),
             Event::Begin(_) => None,
         });
         let mut order: Vec<_> = ended.filter(|number| self.calls[*number].says_something()).collect();
-        let unanswered = (0..self.calls.len()).filter(|number| self.calls[*number].answer.is_none());
-        order.extend(unanswered.filter(|number| !self.calls[*number].is_heard));
+        let is_stray = |call: &Call| !call.is_call() && !call.is_heard;
+        order.extend((0..self.calls.len()).filter(|number| is_stray(&self.calls[*number])));
         let rank = |number: usize| order.iter().position(|ranked| *ranked == number);
         let search = Arc::new(Search {
             calls: self.ranked(&order),
@@ -173,19 +190,18 @@ impl History {
             match *event {
                 Event::Begin(number) => {
                     let Some(rank) = rank(number) else { continue };
-                    tester.on_invoke(rank, (rank, self.calls[number].deed)).unwrap();
+                    tester.on_invoke(rank, rank).unwrap();
                 }
                 Event::End(number) => {
                     let Some(rank) = rank(number) else { continue };
-                    let answer = self.calls[number].answer.unwrap();
-                    tester.on_return(rank, Outcome::Said(answer)).unwrap();
+                    tester.on_return(rank, ()).unwrap();
                 }
             }
         }
-        // What was never answered may take effect at any time, the very end included, where nobody sees it any more.
+        // A stray may take effect at any time, the very end included, where nobody sees it any more.
         for (rank, number) in order.iter().enumerate() {
-            if self.calls[*number].answer.is_none() {
-                tester.on_return(rank, Outcome::Unheard).unwrap();
+            if !self.calls[*number].is_call() {
+                tester.on_return(rank, ()).unwrap();
             }
         }
         if tester.is_consistent() {
@@ -214,8 +230,14 @@ impl History {
             let call = &self.calls[*number];
             let is_before = |(_, ended): &(Option<usize>, Option<usize>)| ended.is_some() && ended < began;
             let before = times.iter().enumerate().filter(|(_, times)| is_before(times)).map(|(rank, _)| rank);
-            let outcome = call.answer.map_or(Outcome::Unheard, Outcome::Said);
-            Ranked { deed: call.deed, outcome, before: before.collect() }
+            let what = match (call.deed, call.answer) {
+                (Deed::Stray(stray), _) => What::Lands(stray),
+                (Deed::Call(op), said) => {
+                    let own = self.calls.iter().filter_map(|write| write.as_write_of(call)).collect();
+                    What::Says { op, said: said.unwrap(), own }
+                }
+            };
+            Ranked { what, before: before.collect() }
         });
         ranked.collect()
     }
@@ -276,13 +298,25 @@ struct Search {
 /// The calls that are done, and what is so then.
 type Been = (Vec<usize>, Spec, Vec<Token>);
 
-/// A call as the search sees it.
+/// A call, or a stray, as the search sees it.
 #[derive(Debug)]
 struct Ranked {
-    deed: Deed,
-    outcome: Outcome,
+    what: What,
     /// The ranks of those that come before it in any order.
     before: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum What {
+    /// A call is answered.
+    Says {
+        op: Op,
+        said: Answer,
+        /// The writes that may be its own.
+        own: Vec<Stray>,
+    },
+    /// A stray lands.
+    Lands(Stray),
 }
 
 /// The specification as the linearizability tester asks it.
@@ -296,18 +330,14 @@ struct Judge {
     search: Arc<Search>,
 }
 
-/// What a call came to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Outcome {
-    Said(Answer),
-    /// Nobody knows.
-    Unheard,
-}
+impl What {
+    fn is_stray(&self) -> bool {
+        matches!(self, Self::Lands(_))
+    }
 
-impl Outcome {
-    /// Whether no call that comes to this has changed anything.
-    fn never_changes_anything(self) -> bool {
-        let Self::Said(said) = self else { return false };
+    /// Whether nothing that comes to this has changed anything.
+    fn never_changes_anything(&self) -> bool {
+        let Self::Says { said, .. } = self else { return false };
         matches!(
             said,
             Answer::Refused(_) | Answer::Shown { .. } | Answer::HandedOver { .. } | Answer::Expired { .. }
@@ -315,16 +345,14 @@ impl Outcome {
     }
 }
 
+/// The tester is told ranks; what is behind them, the answer included, stands in the [`Search`].
 impl SequentialSpec for Judge {
-    type Op = (usize, Deed);
-    type Ret = Outcome;
+    type Op = usize;
+    type Ret = ();
 
-    /// For calls without an outcome: there are none, since [`Outcome::Unheard`] is one.
-    fn invoke(&mut self, _: &(usize, Deed)) -> Outcome {
-        Outcome::Unheard
-    }
+    fn invoke(&mut self, _: &usize) {}
 
-    fn is_valid_step(&mut self, (rank, deed): &(usize, Deed), outcome: &Outcome) -> bool {
+    fn is_valid_step(&mut self, rank: &usize, (): &()) -> bool {
         if Instant::now() > self.search.end {
             self.search.gave_up.store(true, Ordering::Relaxed);
             return false;
@@ -335,11 +363,11 @@ impl SequentialSpec for Judge {
             return false;
         }
         let before = self.clone();
-        if !self.takes(deed, outcome) {
+        if !self.takes(*rank) {
             return false;
         }
-        let is_unheard = *outcome == Outcome::Unheard;
-        if is_unheard && self.is_same_as(&before) && !self.all_answers_are_explained() {
+        let is_stray = self.search.calls[*rank].what.is_stray();
+        if is_stray && self.is_same_as(&before) && !self.all_answers_are_explained() {
             return false;
         }
         let place = self.done.binary_search(rank).unwrap_or_else(|place| place);
@@ -353,20 +381,20 @@ impl SequentialSpec for Judge {
     }
 }
 
-/// The token that a call made whose answer nobody hears.
+/// The token that the specification makes where the answer shows none.
 const NOBODYS: Token = Token(u16::MAX);
 
 impl Judge {
     /// Whether this may happen now; lets it happen.
-    fn takes(&mut self, deed: &Deed, outcome: &Outcome) -> bool {
-        match (deed, outcome) {
-            (Deed::Call(op), Outcome::Said(said)) => return self.says(op, *said),
-            (Deed::Call(op), Outcome::Unheard) => {
-                self.perform(op, NOBODYS);
+    fn takes(&mut self, rank: usize) -> bool {
+        let search = Arc::clone(&self.search);
+        match &search.calls[rank].what {
+            What::Says { op, said, own } => self.says(op, *said, own),
+            What::Lands(stray) => {
+                self.land(stray);
+                true
             }
-            (Deed::Stray(stray), _) => self.land(stray),
         }
-        true
     }
 
     fn is_done(&self, rank: usize) -> bool {
@@ -379,17 +407,17 @@ impl Judge {
 
     fn all_answers_are_explained(&self) -> bool {
         let mut calls = self.search.calls.iter().enumerate();
-        calls.all(|(rank, call)| call.outcome == Outcome::Unheard || self.is_done(rank))
+        calls.all(|(rank, call)| call.what.is_stray() || self.is_done(rank))
     }
 
     /// The first call that may come next, with an answer that is right now and changes nothing.
     fn next_without_effect(&self) -> Option<usize> {
         let has_no_effect = |rank: usize, call: &Ranked| {
             let may_come = !self.is_done(rank)
-                && call.outcome.never_changes_anything()
+                && call.what.never_changes_anything()
                 && call.before.iter().all(|b| self.is_done(*b));
             let mut next = self.clone();
-            may_come && next.takes(&call.deed, &call.outcome) && next.is_same_as(self)
+            may_come && next.takes(rank) && next.is_same_as(self)
         };
         self.search
             .calls
@@ -400,11 +428,8 @@ impl Judge {
     }
 
     /// Whether the call may be answered so now; does what it does.
-    fn says(&mut self, op: &Op, said: Answer) -> bool {
-        let shown = match said {
-            Answer::Registered { token, .. } | Answer::Minted { token } | Answer::Created { token } => token,
-            _ => None,
-        };
+    fn says(&mut self, op: &Op, said: Answer, own: &[Stray]) -> bool {
+        let shown = said.token();
         let mut next = self.clone();
         // A token that the registry makes is new, and it is shown to this call alone.
         let is_new = shown.is_none_or(|token| !self.issued.contains(&token));
@@ -412,7 +437,7 @@ impl Judge {
             *self = next;
             return true;
         }
-        self.has_landed(op, said)
+        self.has_landed(op, said, own) || self.is_overtaken(op, said, own)
     }
 
     fn perform(&mut self, op: &Op, fresh: Token) -> Answer {
@@ -426,19 +451,31 @@ impl Judge {
     }
 
     /// Whether the call found that its own write had landed before, as a stray, and says what is so now.
-    fn has_landed(&self, op: &Op, said: Answer) -> bool {
+    fn has_landed(&self, op: &Op, said: Answer, own: &[Stray]) -> bool {
         let chosen = match *op {
             Op::Create(First::Chosen(token)) => Some(token),
             _ => None,
         };
+        let brought = said.token().or(chosen);
+        if !own.iter().any(|write| write.deed.token() == brought) {
+            return false;
+        }
         match said {
             Answer::Registered { epoch, token: Some(token) } => {
                 self.spec.owner() == Some(token) && self.spec.epoch == epoch
             }
             Answer::Minted { token: Some(token) } => self.spec.api.contains(&token),
-            Answer::Created { token } => token.or(chosen).is_some_and(|token| self.issued.contains(&token)),
+            Answer::Created { .. } => brought.is_some_and(|token| self.issued.contains(&token)),
             _ => false,
         }
+    }
+
+    /// Whether an operator's call may be asked to look again: its write met another epoch, and was not made before. Of the
+    /// writes that may be its own one is.
+    fn is_overtaken(&self, op: &Op, said: Answer, own: &[Stray]) -> bool {
+        said == Answer::Refused(Why::EpochChanged)
+            && !self.spec.has_made(op)
+            && own.iter().filter_map(|write| write.fence).min().is_some_and(|fence| fence < self.spec.epoch)
     }
 
     /// A write lands, when its fence lets it.
@@ -452,7 +489,12 @@ impl Judge {
                 self.perform(&Op::Create(first), NOBODYS);
             }
             StrayDeed::Refresh(token, place) => {
-                if self.spec.is_live(token) {
+                // The owner's has no fence and is made on the owner alone; an API token's is fenced, and on that token.
+                let is_met = match stray.fence {
+                    None => self.spec.owner() == Some(token),
+                    Some(_) => self.spec.api.contains(&token),
+                };
+                if is_met {
                     let bearer = Some(Credential::Token(token));
                     self.perform(&Op::Register { bearer, chosen: None, place }, NOBODYS);
                 }

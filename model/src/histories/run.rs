@@ -28,7 +28,7 @@ pub struct Plan {
     pub side_by_side: usize,
     /// Of a hundred requests, how many are spoilt, on each side.
     pub percent: u64,
-    /// Take the fence out of every so many requests' writes; 0: never.
+    /// Take the fence out of the write that is every so many requests to the store; 0: never.
     pub sabotage: u64,
     /// The engine's address; `None`: one inside this process.
     pub endpoint: Option<String>,
@@ -42,6 +42,8 @@ pub struct Outcome {
     pub overlapping: usize,
     pub strays: usize,
     pub faults: BTreeMap<(Side, Fault), usize>,
+    /// How many fences were taken out.
+    pub sabotaged: usize,
     pub answers: BTreeMap<&'static str, usize>,
     /// The histories that no order explains, for a person.
     pub violations: Vec<String>,
@@ -56,8 +58,15 @@ const PATIENCE: Duration = Duration::from_millis(1_200);
 /// How long an episode's last requests may take.
 const LAST: Duration = Duration::from_secs(20);
 
+impl Outcome {
+    /// The kinds of success that were never told. A run of some length that misses one has not looked at much.
+    pub fn never_told(&self) -> Vec<&'static str> {
+        SUCCESSES.iter().filter(|kind| !self.answers.contains_key(**kind)).copied().collect()
+    }
+}
+
 /// # Panics
-/// When the registry does not start.
+/// When the registry does not start, and when a client or a judge panics.
 pub async fn run(plan: &Plan) -> Outcome {
     let (engine, endpoint) = match &plan.endpoint {
         Some(endpoint) => (None, endpoint.clone()),
@@ -97,13 +106,16 @@ pub async fn run(plan: &Plan) -> Outcome {
             }
         });
     }
-    while lanes.join_next().await.is_some_and(|lane| lane.is_ok()) {}
+    while let Some(lane) = lanes.join_next().await {
+        lane.unwrap();
+    }
     registry.stop().await;
     if let Some(engine) = engine {
         engine.stop().await;
     }
     let mut outcome = std::mem::take(&mut *outcome.lock().await);
     outcome.faults = shared.counts();
+    outcome.sabotaged = shared.sabotaged.load(Ordering::SeqCst);
     outcome
 }
 
@@ -142,11 +154,20 @@ async fn episode(plan: &Plan, world: &World, running: &Arc<Running>) {
         let numbers = Numbers::new(plan.seed, &[100 + client, running.number]);
         clients.spawn(live(client, world.clone(), Arc::clone(running), numbers));
     }
-    while clients.join_next().await.is_some() {}
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
     // What is held back or was given up may still be on its way.
     let end = Instant::now() + LAST;
     while *running.under_way.lock().unwrap() > 0 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // Now everybody looks at what is there.
+    running.is_quiet.store(true, Ordering::SeqCst);
+    ask(world, running, Op::Show { bearer: None }).await;
+    let known = running.episode.texts.lock().unwrap().known();
+    for token in known {
+        ask(world, running, Op::Show { bearer: Some(Credential::Token(token)) }).await;
     }
 }
 
@@ -196,6 +217,7 @@ fn wish(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op 
         }
         15..17 => Op::HandOver { successor: chosen, name, expected },
         17 => Op::Cancel { name, expected },
+        18 => Op::Show { bearer: Some(bearer) },
         _ => Op::Show { bearer: None },
     }
 }
@@ -237,7 +259,12 @@ async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<
     outcome.strays += history.strays();
     for answer in history.answers() {
         let debug = format!("{answer:?}");
-        let kind = KINDS.iter().find(|kind| debug.starts_with(**kind)).copied().unwrap_or("other");
+        let kind = SUCCESSES
+            .iter()
+            .chain(&FAILURES)
+            .find(|kind| debug.starts_with(**kind))
+            .copied()
+            .unwrap_or("other");
         *outcome.answers.entry(kind).or_default() += 1;
     }
     outcome.undecided += usize::from(verdict == Verdict::Undecided);
@@ -254,16 +281,7 @@ async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<
     }
 }
 
-const KINDS: [&str; 11] = [
-    "Created",
-    "Registered",
-    "Minted",
-    "Revoked",
-    "Pending",
-    "Expired",
-    "HandedOver",
-    "Cancelled",
-    "Shown",
-    "Refused",
-    "Unavailable",
-];
+/// No hand-over expires in an episode.
+const SUCCESSES: [&str; 8] =
+    ["Created", "Registered", "Minted", "Revoked", "Pending", "HandedOver", "Cancelled", "Shown"];
+const FAILURES: [&str; 2] = ["Refused", "Unavailable"];
