@@ -298,9 +298,11 @@ fn is_created_in(seen: &Entry, call: u8) -> bool {
 fn is_allowed(seen: &Entry, asked: Asked, write: Option<Write>, said: Answer) -> bool {
     let spec = seen.spec();
     // Whose write failed may not know what to do; an operator's call that was overtaken asks it to look again.
-    let is_overtaken = said == Answer::Refused(Why::EpochChanged) && asked.op.operation().is_some();
-    if write.is_some() && (said == Answer::Unavailable || is_overtaken) {
-        return true;
+    let is_overtaken = |write: Write| asked.op.operation().is_some() && write.seen < spec.epoch;
+    match (write, said) {
+        (Some(_), Answer::Unavailable) => return true,
+        (Some(write), Answer::Refused(Why::EpochChanged)) if is_overtaken(write) => return true,
+        _ => {}
     }
     let mut after = spec.clone();
     let answer = after.perform(&asked.op, asked.now, Token::filler(0));

@@ -11,7 +11,7 @@ use model::histories::run::{Plan, run};
 /// Eight clients and more over HTTP, everything that can go wrong on the wire, and the specification as the judge.
 #[derive(Parser)]
 struct Arguments {
-    /// Decides what clients ask for and which requests are spoilt.
+    /// Decides what clients want and what becomes of a request by its number. It does not decide in what order requests come.
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// For how long.

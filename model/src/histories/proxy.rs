@@ -110,8 +110,8 @@ impl Shared {
         self.episodes.lock().unwrap().get(workspace).cloned()
     }
 
-    /// The fault of this request: it depends on the seed, the episode and the request's number alone, which is that of its
-    /// arrival, or of its being asked.
+    /// The fault of this request: it depends on the seed, the episode and the request's number alone. Requests are numbered
+    /// as they come, which the seed does not decide.
     fn fault(&self, side: Side, episode: u64, request: u64) -> Option<(Fault, Duration)> {
         let mut numbers = Numbers::new(self.seed, &[side as u64, episode, request]);
         if numbers.below(100) >= self.percent {

@@ -19,7 +19,7 @@ use crate::words::{Credential, Named, Place, Token};
 /// What is run.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Decides what the clients ask for and which requests are spoilt.
+    /// Decides what the clients want and what becomes of a request by its number.
     pub seed: u64,
     pub time: Duration,
     /// Clients of one episode.
