@@ -134,8 +134,7 @@ fn authority(text: &str) -> Option<&str> {
 fn embedded_ipv4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let from = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match address.segments() {
-        // `::` and `::1` are addresses of their own.
-        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
+        // `::` and `::1` come out as 0.0.0.0 and 0.0.0.1, which are reachable from nowhere either.
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low] => Some(from(high, low)),
         [0x2002, high, low, ..] => Some(from(high, low)),
         [0x64, 0xff9b, 0, 0, 0, 0, high, low] => Some(from(high, low)),

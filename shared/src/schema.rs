@@ -435,9 +435,7 @@ pub fn epoch_of(item: &Item) -> Result<Epoch, MalformedItem> {
 fn removed(item: &Item) -> Result<Workspace, MalformedItem> {
     let id = required(WORKSPACE_ID, text_of(item, WORKSPACE_ID)?)?;
     let id = required(WORKSPACE_ID, WorkspaceId::parse(&id))?;
-    let epoch = Epoch(number_of(item, EPOCH)?.unwrap_or_default());
-    let workspace = Workspace::new(id, Status::Removed, Profile::default(), String::new(), String::new());
-    Ok(Workspace { epoch, ..workspace })
+    Ok(Workspace::new(id, Status::Removed, Profile::default(), String::new(), String::new()))
 }
 
 fn owner_of(item: &Item) -> Result<Option<Owner>, MalformedItem> {

@@ -210,3 +210,39 @@ fn unavailable<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkErro
     };
     StoreError::Unavailable { operation, cause }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use aws_sdk_dynamodb::operation::get_item::GetItemError;
+    use aws_sdk_dynamodb::types::error::InternalServerError;
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+    use aws_smithy_runtime_api::http::{Response, StatusCode};
+
+    #[test]
+    fn each_failure_has_its_name_and_nothing_of_the_store_s() {
+        let said = "what the store said";
+        let response = || Response::new(StatusCode::try_from(400).unwrap(), said.into());
+        let error = GetItemError::InternalServerError(InternalServerError::builder().message(said).build());
+        let coded = GetItemError::generic(
+            aws_sdk_dynamodb::error::ErrorMetadata::builder()
+                .code("ThrottlingException")
+                .message(said)
+                .build(),
+        );
+        let failures = [
+            (SdkError::service_error(error, response()), "an error without a code"),
+            (SdkError::service_error(coded, response()), "ThrottlingException"),
+            (SdkError::timeout_error(said), "no answer in time"),
+            (SdkError::dispatch_failure(ConnectorError::io(said.into())), "no connection, or it broke"),
+            (SdkError::response_error(said, response()), "the answer could not be read"),
+            (SdkError::construction_failure(said), "the request could not be made"),
+        ];
+        for (failure, cause) in failures {
+            assert_eq!(
+                unavailable("GetItem", &failure).to_string(),
+                format!("DynamoDB GetItem failed: {cause}")
+            );
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! G13: how often the store is asked, counted on the wire.
 
 use serde_json::json;
+use shared::store::{Store, WarmUp};
 use tests::world::{Reply, World, test};
 
 async fn count(w: &World, call: impl Future<Output = Reply>, status: u16, expected: &[&str]) {
@@ -48,6 +49,20 @@ async fn g13_what_can_be_refused_offline_asks_nothing() {
         count(w, w.create(json!({})), 400, &[]).await;
         count(w, w.revoke("a%20b", json!({})), 400, &[]).await;
         count(w, w.mint("a%20b", json!({})), 400, &[]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn opening_the_connection_makes_nothing_and_tells_a_failure() {
+    test(async |w| {
+        let store = |table: &str| Store::new(w.dynamodb.clone(), table.to_owned());
+        for request in [WarmUp::Read, WarmUp::Create] {
+            store(w.registry.table_name()).warm_up(request).await.unwrap();
+            assert!(store("no-such-table").warm_up(request).await.is_err(), "{request:?}");
+        }
+        let items = w.dynamodb.scan().table_name(w.registry.table_name()).consistent_read(true).send().await;
+        assert_eq!(items.unwrap().items().len(), 0);
     })
     .await;
 }
