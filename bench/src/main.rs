@@ -119,7 +119,6 @@ struct Bench {
     /// By function.
     variables: BTreeMap<String, BTreeMap<String, String>>,
     executables: PathBuf,
-    output: PathBuf,
     engine_name: String,
     _engine: Option<EmbeddedEngine>,
 }
@@ -159,8 +158,7 @@ impl Bench {
             variables.insert(function.name.clone(), environment);
         }
         let store = engine::client(&endpoint);
-        let output = output.to_owned();
-        Ok(Self { store, front, variables, executables, output, engine_name, _engine: engine })
+        Ok(Self { store, front, variables, executables, engine_name, _engine: engine })
     }
 
     async fn measure(
@@ -199,7 +197,7 @@ impl Bench {
         let process = self.spawn(&one.case, Vec::new())?;
         process.wait()?;
         one.init_requests = self.front.take_seen().into_iter().map(|seen| seen.operation).collect();
-        self.check(&one.case, &process.invoke(events)?)?;
+        check(&one.case, &process, &process.invoke(events)?)?;
         self.front.ask_for_capacity(false);
         for seen in self.front.take_seen() {
             match seen.operation.as_str() {
@@ -216,7 +214,7 @@ impl Bench {
         let events = self.prepare(&one.case, 1 + warm).await?;
         let process = self.spawn(&one.case, events)?;
         let answers = process.wait()?;
-        self.check(&one.case, &answers)?;
+        check(&one.case, &process, &answers)?;
         let seen = self.front.take_seen();
         let (Some((first, warm)), Some(init), true) = (answers.split_first(), process.init(), counts) else {
             return Ok(());
@@ -240,7 +238,7 @@ impl Bench {
         let process = self.spawn(&one.case, first)?;
         process.wait()?;
         let before = process.user_time().ok_or("no CPU time in /proc")?;
-        self.check(&one.case, &process.invoke(rest)?)?;
+        check(&one.case, &process, &process.invoke(rest)?)?;
         let spent = process.user_time().ok_or("no CPU time in /proc")?.saturating_sub(before);
         one.user_microseconds = spent.as_secs_f64() * 1e6 / calls.max(1) as f64;
         Ok(())
@@ -259,20 +257,18 @@ impl Bench {
     fn spawn(&self, case: &Case, events: Vec<Vec<u8>>) -> Result<Process, String> {
         let name = case.call.function();
         let executable = self.executable(case)?;
-        let log = self.output.join(format!("{name}.log"));
-        let process = Process::start(&executable, &self.variables[name], &log, events);
+        let process = Process::start(&executable, &self.variables[name], events);
         process.map_err(|error| format!("{name} does not start: {error}"))
     }
 
     fn executable(&self, case: &Case) -> Result<PathBuf, String> {
         executables::find(&self.executables, case.call.function())
     }
+}
 
-    fn check(&self, case: &Case, answers: &[runtime_api::Answer]) -> Result<(), String> {
-        let name = case.call.function();
-        let result = answers.iter().try_for_each(|answer| case.check(answer));
-        result.map_err(|error| format!("{error} (its log: {}/{name}.log)", self.output.display()))
-    }
+fn check(case: &Case, process: &Process, answers: &[runtime_api::Answer]) -> Result<(), String> {
+    let result = answers.iter().try_for_each(|answer| case.check(answer));
+    result.map_err(|error| format!("{error}\nits log:\n{}", process.log()))
 }
 
 /// Whether the bars of the first answer allow it a second request to the store.

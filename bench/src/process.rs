@@ -1,10 +1,12 @@
 //! One process of a function, from its start to its end.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::runtime_api::{Answer, RuntimeApi};
@@ -16,18 +18,27 @@ pub struct Process {
     child: Child,
     api: RuntimeApi,
     started: Instant,
+    log: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Process {
-    /// Starts the executable with nothing but these variables and Lambda's own, its log in a file.
+    /// Starts the executable with nothing but these variables and Lambda's own, its log in a pipe as on Lambda: a disk
+    /// that is busy would be in the times.
     pub fn start(
         executable: &Path,
         variables: &BTreeMap<String, String>,
-        log: &Path,
         events: Vec<Vec<u8>>,
     ) -> io::Result<Self> {
         let api = RuntimeApi::start(events)?;
-        let log = File::options().create(true).append(true).open(log)?;
+        let (mut reader, writer) = io::pipe()?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&log);
+        thread::spawn(move || {
+            let mut buffer = [0; 8 * 1024];
+            while let Ok(length @ 1..) = reader.read(&mut buffer) {
+                kept.lock().unwrap().extend_from_slice(&buffer[..length]);
+            }
+        });
         let mut command = Command::new(executable);
         command
             .env_clear()
@@ -35,11 +46,11 @@ impl Process {
             .env("AWS_LAMBDA_RUNTIME_API", api.address.to_string())
             .envs(LAMBDA_VARIABLES)
             .stdin(Stdio::null())
-            .stdout(log.try_clone()?)
-            .stderr(log);
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
         let started = Instant::now();
         let child = command.spawn()?;
-        Ok(Self { child, api, started })
+        Ok(Self { child, api, started, log })
     }
 
     /// Waits until all events are answered.
@@ -55,6 +66,11 @@ impl Process {
     pub fn invoke(&self, events: Vec<Vec<u8>>) -> Result<Vec<Answer>, String> {
         self.api.send(events);
         self.wait()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 
     /// From the start of the process to its first request for an event.

@@ -144,6 +144,18 @@ async fn the_operation_id_comes_from_one_place() {
 }
 
 #[tokio::test]
+async fn a_direct_call_without_an_operation_id_is_an_operation_of_its_own() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        for epoch in [2, 3] {
+            let answer = w.invoke("admin-revoke", json!({"workspace_id": id})).await.unwrap();
+            assert_eq!(answer["epoch"], epoch);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_does_not_fit_is_named() {
     test(async |w| {
         let (id, _) = w.spawned().await;
