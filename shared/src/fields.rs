@@ -187,12 +187,20 @@ mod tests {
 
     #[test]
     fn only_an_object_in_json_is_read() {
-        for text in ["", "{", "[]", "null", "\"x\"", "1", "{}{}", "{\"\\ud800\":1}", "{'a':1}"] {
-            assert!(matches!(Fields::parse(text), Err(Error::InvalidJson(_))), "{text}");
+        let said = |text| match Fields::parse(text) {
+            Err(Error::InvalidJson(said)) => said,
+            _ => panic!("not refused: {text}"),
+        };
+        for text in ["[]", "null", "\"x\"", "1"] {
+            assert!(said(text).contains("a JSON object"), "{text}");
+        }
+        for text in ["", "{", "{}{}", "[}", "{\"\\ud800\":1}", "{'a':1}"] {
+            assert!(said(text).contains("could not be parsed"), "{text}");
         }
         assert!(Fields::parse(" {} \n").is_ok());
         assert!(Fields::parse_optional(" \n").is_ok());
         assert!(Fields::parse_optional("[]").is_err());
+        assert!(Fields::parse_optional("\u{a0}").is_err());
     }
 
     #[test]
