@@ -180,38 +180,38 @@ impl Mutant {
 
     /// The write as it is sent.
     pub fn rewrites(self, op: &Op, is_refresh: bool, sent: &mut Sent) {
-        let is_api_refresh = sent.condition.contains("#api_tokens");
+        let is_api_refresh = sent.condition.contains("api_tokens");
         let is_revoke = matches!(op, Op::Revoke { .. });
         match self {
-            Self::NoFence => cut(&mut sent.condition, " AND #epoch = :seen"),
-            Self::EpochStands => cut(&mut sent.expression, "#epoch = #epoch + :one, "),
+            Self::NoFence => cut(&mut sent.condition, " AND epoch = :seen"),
+            Self::EpochStands => cut(&mut sent.expression, "epoch = epoch + :one, "),
             Self::CancelMovesNothing if matches!(op, Op::Cancel { .. }) => {
-                cut(&mut sent.expression, "#epoch = #epoch + :one, ");
+                cut(&mut sent.expression, "epoch = epoch + :one, ");
             }
-            Self::RefreshByAnybody if is_refresh => cut(&mut sent.condition, " AND #owner_hash = :presented"),
+            Self::RefreshByAnybody if is_refresh => cut(&mut sent.condition, " AND owner_hash = :presented"),
             Self::RefreshOfTheRemoved if is_refresh => {
                 cut(&mut sent.condition, "#status IN (:s0, :s1, :s2) AND ");
             }
             Self::ApiRefreshUnconditioned if is_api_refresh => {
-                cut(&mut sent.condition, " AND #epoch = :seen");
-                cut(&mut sent.condition, " AND attribute_exists(#api_tokens.#presented)");
+                cut(&mut sent.condition, " AND epoch = :seen");
+                cut(&mut sent.condition, " AND attribute_exists(api_tokens.#presented)");
             }
             Self::RevokeCreates if is_revoke => {
                 sent.condition.clear();
-                sent.expression = sent.expression.replace("#epoch + :one", ":one");
+                sent.expression = sent.expression.replace("epoch + :one", ":one");
             }
             Self::RevokeSparesTheSuccessor if is_revoke => {
-                cut(&mut sent.expression, ", #successor_hash, #successor_expires");
-                cut(&mut sent.expression, " REMOVE #successor_hash, #successor_expires");
+                cut(&mut sent.expression, ", successor_hash, successor_expires");
+                cut(&mut sent.expression, " REMOVE successor_hash, successor_expires");
             }
             Self::RevokeForgetsTheOwner if is_revoke => {
-                cut(&mut sent.expression, "#previous_owner_hash = :previous_owner_hash, ");
+                cut(&mut sent.expression, "previous_owner_hash = :previous_owner_hash, ");
             }
             Self::HandOverEndsTheOwner if matches!(op, Op::HandOver { .. }) => {
                 let ended = [attribute::OWNER_HASH, attribute::OWNER_EPOCH, attribute::OWNER_MINTED_AT];
                 sent.expression.push_str(&format!(" REMOVE {}", ended.join(", ")));
             }
-            Self::SourceLivesOn if !is_revoke && sent.expression.contains("#previous_owner_hash") => {
+            Self::SourceLivesOn if !is_revoke && sent.expression.contains("previous_owner_hash") => {
                 sent.expression = sent.expression.replace("SET ", "SET api_tokens.#kept = :kept, ");
                 sent.names.insert("#kept".to_owned(), Token::SOURCE.hash().as_str().to_owned());
                 let minted_at = (attribute::MINTED_AT.to_owned(), AttributeValue::S("a time".to_owned()));

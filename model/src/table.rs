@@ -223,7 +223,8 @@ impl Table {
                         update_expression: Some(expression.clone()),
                         condition_expression: Some(condition.clone())
                             .filter(|condition| !condition.is_empty()),
-                        expression_attribute_names: Some(names.clone().into_iter().collect()),
+                        expression_attribute_names: Some(names.clone().into_iter().collect())
+                            .filter(|names: &HashMap<_, _>| !names.is_empty()),
                         expression_attribute_values: Some(to_engine(values))
                             .filter(|values| !values.is_empty()),
                         return_values: Some("ALL_NEW".to_owned()),

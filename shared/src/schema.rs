@@ -59,8 +59,11 @@ use attribute::*;
 /// An item as the SDK carries it.
 pub type Item = HashMap<String, AttributeValue>;
 
-/// One UpdateItem: its expressions and what they refer to. Every attribute goes by an alias (`#url`), because some
-/// names are reserved words.
+/// Attributes whose names are [reserved words](https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/ReservedWords.html):
+/// in an expression they go by an alias (`#url`). The others stand for themselves, which keeps requests short.
+const RESERVED: [&str; 2] = [STATUS, URL];
+
+/// One UpdateItem: its expressions and what they refer to.
 #[derive(Clone, Debug)]
 pub struct Update {
     set: Vec<String>,
@@ -76,14 +79,13 @@ impl Update {
     /// hash is the live owner's.
     pub fn refresh(presented: &TokenHash, registration: &Registration<'_>, now: Now) -> Self {
         let mut update =
-            Self::new("attribute_exists(#epoch) AND #status IN (:s0, :s1, :s2) AND #owner_hash = :presented");
-        update.name(EPOCH).name(STATUS).name(OWNER_HASH);
+            Self::new("attribute_exists(epoch) AND #status IN (:s0, :s1, :s2) AND owner_hash = :presented");
         for (position, status) in Status::LIVE.iter().enumerate() {
             update.value(&format!("s{position}"), text(status.as_str()));
         }
         update.value("presented", text(presented.as_str()));
         // It stays as it is; set, it is among the updated attributes that the store answers with.
-        update.set.push("#epoch = #epoch".to_owned());
+        update.set.push("epoch = epoch".to_owned());
         update.registration(registration, RegisteredBy::Owner, now);
         update
     }
@@ -95,8 +97,8 @@ impl Update {
         registration: &Registration<'_>,
         now: Now,
     ) -> Self {
-        let mut update = Self::as_seen(seen, " AND attribute_exists(#api_tokens.#presented)");
-        update.name(API_TOKENS).alias("presented", presented.as_str());
+        let mut update = Self::as_seen(seen, " AND attribute_exists(api_tokens.#presented)");
+        update.alias("presented", presented.as_str());
         update.registration(registration, RegisteredBy::Api, now);
         update
     }
@@ -130,10 +132,10 @@ impl Update {
     /// One more API token.
     pub fn mint(seen: &Workspace, hash: &TokenHash, prefix: Option<&str>, now: Now) -> Self {
         let mut update = Self::fenced(seen);
-        update.name(API_TOKENS).alias("token", hash.as_str());
+        update.alias("token", hash.as_str());
         let token = ApiToken { prefix: prefix.map(str::to_owned), minted_at: now.rfc3339() };
         update.value("token", api_token_to_attribute(&token));
-        update.set.push("#api_tokens.#token = :token".to_owned());
+        update.set.push("api_tokens.#token = :token".to_owned());
         update
     }
 
@@ -221,8 +223,8 @@ impl Update {
 
     /// On the condition that the workspace is still at the epoch that was seen.
     fn as_seen(seen: &Workspace, and: &str) -> Self {
-        let mut update = Self::new(&format!("attribute_exists(#workspace_id) AND #epoch = :seen{and}"));
-        update.name(WORKSPACE_ID).name(EPOCH).value("seen", number(seen.epoch.0));
+        let mut update = Self::new(&format!("attribute_exists(workspace_id) AND epoch = :seen{and}"));
+        update.value("seen", number(seen.epoch.0));
         update.epoch = Some(seen.epoch);
         update
     }
@@ -231,7 +233,7 @@ impl Update {
     /// can never land, however late.
     fn fenced(seen: &Workspace) -> Self {
         let mut update = Self::as_seen(seen, "");
-        update.value("one", number(1)).set.push("#epoch = #epoch + :one".to_owned());
+        update.value("one", number(1)).set.push("epoch = epoch + :one".to_owned());
         update.epoch = Some(seen.epoch.next());
         update
     }
@@ -281,17 +283,24 @@ impl Update {
     }
 
     fn set(&mut self, attribute: &str, value: AttributeValue) -> &mut Self {
-        self.set.push(format!("#{attribute} = :{attribute}"));
-        self.name(attribute).value(attribute, value)
+        let path = self.path(attribute);
+        self.set.push(format!("{path} = :{attribute}"));
+        self.value(attribute, value)
     }
 
     fn remove(&mut self, attribute: &str) -> &mut Self {
-        self.remove.push(format!("#{attribute}"));
-        self.name(attribute)
+        let path = self.path(attribute);
+        self.remove.push(path);
+        self
     }
 
-    fn name(&mut self, attribute: &str) -> &mut Self {
-        self.alias(attribute, attribute)
+    /// The attribute as it is written in an expression.
+    fn path(&mut self, attribute: &str) -> String {
+        if !RESERVED.contains(&attribute) {
+            return attribute.to_owned();
+        }
+        self.alias(attribute, attribute);
+        format!("#{attribute}")
     }
 
     fn alias(&mut self, alias: &str, name: &str) -> &mut Self {
@@ -767,10 +776,11 @@ mod tests {
             assert_eq!(paths.len(), count, "{}", update.expression());
             let whole = format!("{} {}", update.expression(), update.condition());
             let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '#' || c == ':';
+            let words: Vec<_> = whole.split(|c| !is_part(c)).collect();
             let used = |mark: char| -> std::collections::BTreeSet<String> {
-                let words = whole.split(|c| !is_part(c)).filter(|word| word.starts_with(mark));
-                words.map(str::to_owned).collect()
+                words.iter().filter(|word| word.starts_with(mark)).map(|word| (*word).to_owned()).collect()
             };
+            assert!(!words.iter().any(|word| RESERVED.contains(word)), "{whole}");
             assert_eq!(used('#'), update.names().keys().cloned().collect(), "{whole}");
             assert_eq!(used(':'), update.values().keys().cloned().collect(), "{whole}");
             assert!(update.condition().starts_with("attribute_exists("), "{whole}");

@@ -163,7 +163,7 @@ impl Store {
             .set_key(Some(schema::key(id)))
             .update_expression(expression)
             .condition_expression(condition)
-            .set_expression_attribute_names(Some(names))
+            .set_expression_attribute_names(Some(names).filter(|names| !names.is_empty()))
             .set_expression_attribute_values(Some(values))
             .return_values(wanted)
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)

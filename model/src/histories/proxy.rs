@@ -390,7 +390,7 @@ fn own_answer(side: Side, status: u16, kind: &str) -> Reply {
 /// The same write, made on whatever it meets.
 fn without_fence(shared: &Shared, request: Request<Full<Bytes>>, mut json: Value) -> Request<Full<Bytes>> {
     let condition = json["ConditionExpression"].as_str().unwrap_or_default().to_owned();
-    let Some(rest) = condition.strip_suffix(" AND #epoch = :seen") else { return request };
+    let Some(rest) = condition.strip_suffix(" AND epoch = :seen") else { return request };
     json["ConditionExpression"] = rest.into();
     if let Some(values) = json["ExpressionAttributeValues"].as_object_mut() {
         values.remove(":seen");
