@@ -171,19 +171,24 @@ fn checksum(text: &str) -> String {
 
 /// The last `width` base62 digits of a big-endian number, padded with zeros.
 fn base62(number: &[u8], width: usize) -> String {
-    let mut number = number.to_vec();
+    // Long division, four bytes at a time. A remainder below 62 makes a quotient that fits.
+    let mut number: Vec<u32> = number.rchunks(4).rev().map(big_endian).collect();
     let mut digits = Vec::with_capacity(width);
     for _ in 0..width {
-        let mut remainder = 0_u16;
-        for byte in &mut number {
-            let dividend = (remainder << 8) | u16::from(*byte);
-            // A remainder below 62 makes a quotient below 256.
-            *byte = u8::try_from(dividend / 62).unwrap_or_default();
+        let mut remainder = 0_u64;
+        for word in &mut number {
+            let dividend = (remainder << 32) | u64::from(*word);
+            *word = u32::try_from(dividend / 62).unwrap_or_default();
             remainder = dividend % 62;
         }
-        digits.push(BASE62.get(usize::from(remainder)).copied().unwrap_or_default());
+        let digit = usize::try_from(remainder).ok().and_then(|digit| BASE62.get(digit));
+        digits.push(digit.copied().unwrap_or_default());
     }
     digits.iter().rev().copied().map(char::from).collect()
+}
+
+fn big_endian(bytes: &[u8]) -> u32 {
+    bytes.iter().fold(0, |number, byte| (number << 8) | u32::from(*byte))
 }
 
 #[cfg(test)]
