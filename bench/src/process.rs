@@ -14,6 +14,12 @@ use crate::runtime_api::{Answer, RuntimeApi};
 /// The kernel counts CPU time in these (`getconf CLK_TCK`), in what it tells about processes.
 const TICK: Duration = Duration::from_millis(10);
 
+/// How much a pipe holds on Linux.
+const PIPE: usize = 64 * 1024;
+/// How often the log is read. Woken by every line, its reader would take the function's turn on the CPU each time; Lambda's
+/// has a CPU of its own. In this time, a function writes some dozen lines, a tenth of what the pipe holds.
+const LOG_PERIOD: Duration = Duration::from_millis(20);
+
 pub struct Process {
     child: Child,
     api: RuntimeApi,
@@ -34,9 +40,10 @@ impl Process {
         let log = Arc::new(Mutex::new(Vec::new()));
         let kept = Arc::clone(&log);
         thread::spawn(move || {
-            let mut buffer = [0; 8 * 1024];
+            let mut buffer = [0; PIPE];
             while let Ok(length @ 1..) = reader.read(&mut buffer) {
                 kept.lock().unwrap().extend_from_slice(&buffer[..length]);
+                thread::sleep(LOG_PERIOD);
             }
         });
         let mut command = Command::new(executable);
@@ -68,8 +75,9 @@ impl Process {
         self.wait()
     }
 
-    /// What it has logged.
+    /// What it has logged, for somebody who wonders why it failed.
     pub fn log(&self) -> String {
+        thread::sleep(LOG_PERIOD * 2);
         String::from_utf8_lossy(&self.log.lock().unwrap()).into_owned()
     }
 
