@@ -36,11 +36,8 @@ pub struct Call {
 /// The workspace's id in the path of every call.
 pub const ID: &str = "rehearsal";
 
-/// A workspace with its door open.
-const ITEM: &str = r#"{"workspace_id": {"S": "rehearsal"}, "status": {"S": "online"}, "name": {"S": "-"},
-    "external": {"BOOL": false}, "url": {"S": "https://agent.example.com"}, "agent_card": {"S": "{}"},
-    "created_at": {"S": "-"}, "created_op": {"S": "-"}, "registered_at": {"S": "-"}, "registered_by": {"S": "owner"},
-    "epoch": {"N": "1"}, "api_tokens": {"M": {}}}"#;
+/// What only the owner's refresh asks for. It is told that the condition does not hold, so that what follows is rehearsed too.
+const OF_THE_OWNER: &str = "owner_hash = :presented";
 
 /// Has a function answer its [`Function::REHEARSAL`]. Each answer is a success; there are none where the function cannot be
 /// set up or no token can be made.
@@ -49,7 +46,7 @@ pub async fn rehearse<F: Function>(env: &Env<'_>) -> Vec<Answer> {
     let digest = token.hash().as_str().to_owned();
     let env =
         Env::from_fn(|name| if name == ADMIN_TOKEN_SHA256 { Some(digest.clone()) } else { env.get(name) });
-    let Ok(dynamodb) = client::with_http_client(&env, prepared_store()) else { return Vec::new() };
+    let Ok(dynamodb) = client::with_http_client(&env, prepared_store(&digest)) else { return Vec::new() };
     let Ok(function) = F::new(&env, Resources { dynamodb, random: Random::OS }) else { return Vec::new() };
     let authorization = format!("Bearer {}", token.reveal());
     let (format, level) = logging::settings(&env);
@@ -86,19 +83,55 @@ fn event(call: &Call, authorization: &str) -> Value {
     event
 }
 
-/// A store that is not there: every request is answered at once, with the same reply.
-fn prepared_store() -> SharedHttpClient {
-    let connector =
-        SharedHttpConnector::new(Prepared(format!(r#"{{"Item": {ITEM}, "Attributes": {ITEM}}}"#)));
+/// A workspace with its door open and one API token.
+fn item(token_digest: &str) -> Value {
+    json!({
+        "workspace_id": {"S": ID}, "status": {"S": "online"}, "name": {"S": "-"}, "external": {"BOOL": false},
+        "url": {"S": "https://agent.example.com"}, "agent_card": {"S": "{}"}, "created_at": {"S": "-"},
+        "created_op": {"S": "-"}, "registered_at": {"S": "-"}, "registered_by": {"S": "owner"}, "epoch": {"N": "1"},
+        "api_tokens": {"M": {token_digest: {"M": {"minted_at": {"S": "-"}}}}}
+    })
+}
+
+/// A store that is not there: every request is answered at once.
+fn prepared_store(token_digest: &str) -> SharedHttpClient {
+    let item = item(token_digest);
+    let found = json!({"Item": item, "Attributes": item}).to_string();
+    let failed = json!({"__type": "ConditionalCheckFailedException", "Item": item}).to_string();
+    let connector = SharedHttpConnector::new(Prepared { found, failed });
     http_client_fn(move |_, _| connector.clone())
 }
 
 #[derive(Debug)]
-struct Prepared(String);
+struct Prepared {
+    found: String,
+    failed: String,
+}
 
 impl HttpConnector for Prepared {
-    fn call(&self, _: HttpRequest) -> HttpConnectorFuture {
-        let status = StatusCode::try_from(200).map_err(|error| ConnectorError::user(error.into()));
-        HttpConnectorFuture::ready(status.map(|status| HttpResponse::new(status, self.0.clone().into())))
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body = request.body().bytes().and_then(|body| std::str::from_utf8(body).ok());
+        let (status, reply) = match body {
+            Some(body) if body.contains(OF_THE_OWNER) => (400, &self.failed),
+            _ => (200, &self.found),
+        };
+        let status = StatusCode::try_from(status).map_err(|error| ConnectorError::user(error.into()));
+        HttpConnectorFuture::ready(status.map(|status| HttpResponse::new(status, reply.clone().into())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::Registration;
+    use crate::schema::Update;
+    use crate::time::Now;
+    use crate::token::TokenHash;
+
+    #[test]
+    fn the_store_knows_an_owner_s_refresh() {
+        let registration = Registration { url: None, agent_card: "{}" };
+        let refresh = Update::refresh(&TokenHash::of("owner"), &registration, Now::read());
+        assert!(refresh.condition().contains(OF_THE_OWNER));
     }
 }
