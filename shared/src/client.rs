@@ -37,7 +37,7 @@ pub fn behavior_version() -> BehaviorVersion {
 
 /// The client of a deployed function: region and credentials from Lambda's own variables, and the endpoint where one is
 /// named. The SDK's search for them (files, metadata services, other roles) finds nothing else on Lambda, and would be a
-/// tenth of the executable.
+/// seventh of the executable.
 ///
 /// # Errors
 /// [`ConfigError`] when one of the variables is missing.

@@ -27,6 +27,9 @@ use crate::token::Bearer;
 /// The largest body, in bytes.
 pub const MAX_BODY: usize = 64 * 1024;
 
+const NOT_AN_HTTP_EVENT: Error =
+    Error::InvalidJson("A payload with `requestContext` must be an HTTP API event, payload format 2.0.");
+
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
@@ -74,16 +77,20 @@ impl Event {
     /// event.
     pub fn parse(event: LambdaEvent<Box<RawValue>>) -> Result<Self, Error> {
         let LambdaEvent { payload, context } = event;
+        // Without `requestContext` this fails: the library's type has no default for it.
+        if let Ok(request) = serde_json::from_str(payload.get()) {
+            let request = harmless(request).ok_or(NOT_AN_HTTP_EVENT)?;
+            return Ok(Self::Http(Box::new(HttpEvent {
+                request: LambdaRequest::ApiGatewayV2(request),
+                context,
+            })));
+        }
         let shape: Shape = serde_json::from_str(payload.get())
             .map_err(|_| Error::InvalidJson("The payload must be a JSON object."))?;
-        if !shape.request_context {
-            return Ok(Self::Direct(DirectEvent { payload, request_id: context.request_id }));
+        if shape.request_context {
+            return Err(NOT_AN_HTTP_EVENT);
         }
-        let request =
-            serde_json::from_str(payload.get()).ok().and_then(harmless).ok_or(Error::InvalidJson(
-                "A payload with `requestContext` must be an HTTP API event, payload format 2.0.",
-            ))?;
-        Ok(Self::Http(Box::new(HttpEvent { request: LambdaRequest::ApiGatewayV2(request), context })))
+        Ok(Self::Direct(DirectEvent { payload, request_id: context.request_id }))
     }
 
     /// The HTTP request of a function that takes nothing else.

@@ -223,6 +223,21 @@ async fn an_event_with_a_request_context_is_http_whatever_else_it_holds() {
 }
 
 #[tokio::test]
+async fn an_event_without_a_request_context_is_direct_whatever_else_it_holds() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let event = json!({
+            "version": "2.0", "rawPath": "/", "pathParameters": {"id": id}, "isBase64Encoded": false,
+            "headers": {"authorization": format!("Bearer {}", w.admin())}
+        });
+        let error = w.invoke("admin-revoke", event).await.unwrap_err();
+        assert_eq!(error["errorType"], "InvalidPayload", "it holds fields that a direct payload has not");
+        assert_eq!(w.register_url(&id, Some(&token), "https://a.example").await.status, 200);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_function_is_found_by_its_arn_too() {
     test(async |w| {
         let (id, _) = w.spawned().await;
