@@ -6,16 +6,16 @@ use std::collections::HashMap;
 use std::sync::RwLock;
 
 use shared::guard::{
-    self, CancelDecision, HandOverDecision, MintDecision, Operation, Refusal, RegisterDecision,
+    self, CancelDecision, HandOver, HandOverDecision, MintDecision, Operation, Refusal, RegisterDecision,
     RegisterRequest, Registration, RevokeDecision, RevokeRequest, RevokeScope,
 };
 use shared::schema::{self, Update};
-use shared::workspace::{Epoch, Owner, OwnerHash, Profile, Status, Workspace};
+use shared::workspace::{Epoch, Owner, OwnerHash, Profile, Status, Successor, Workspace};
 
 use crate::mutant::Mutant;
 use crate::spec::{Answer, First, Op, Scope, Why};
 use crate::table::{ItemId, Sent, TABLE, WriteId};
-use crate::words::{Credential, Place, Time, Token, workspace_id};
+use crate::words::{Credential, Named, Place, Time, Token, workspace_id};
 
 /// What a call does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,7 +118,8 @@ impl Flows {
                 Op::Create(_) => Next::Answer(self.create_failed(&asked, entry.workspace.as_ref())),
                 Op::Register { .. } => self.register_failed(&asked, found, entry.workspace.as_ref(), write),
                 Op::Mint { .. } => {
-                    let is_mine = |found: &Workspace| found.is_api_token(write.token.unwrap().hash());
+                    let is_mine =
+                        |found: &Workspace| guard::minted_before(found, write.token.unwrap().hash());
                     if entry.workspace.as_ref().is_some_and(is_mine) && !self.forgets_its_own(&asked.op) {
                         return Next::Answer(Answer::Minted { token: shown(asked.op, write) });
                     }
@@ -200,17 +201,26 @@ impl Flows {
         if let (Some(seen), Some(mutant)) = (&mut seen, self.mutant) {
             mutant.blinds(&asked.op, asked.now.now(), seen);
         }
-        let seen = seen.as_ref();
-        match asked.op {
+        let (Some(seen), Some(actual)) = (seen, actual) else {
+            return match asked.op {
+                Op::Revoke { .. } if self.is(Mutant::RevokeCreates) => {
+                    self.send_revoke(asked, &blank(usize::from(asked.workspace)), 0)
+                }
+                Op::Revoke { .. } => Next::Answer(Answer::Revoked { ended: 0, epoch: None }),
+                _ => Next::Answer(Answer::Refused(Why::Unknown)),
+            };
+        };
+        let next = match asked.op {
             Op::Register { bearer, chosen, place } => {
-                self.register(asked, (seen, actual), bearer, chosen, place, turn)
+                self.register(asked, (&seen, actual), bearer, chosen, place, turn)
             }
-            Op::Mint { chosen } => self.mint(asked, (seen, actual), chosen, turn),
-            Op::Revoke { .. } => self.revoke(asked, (seen, actual)),
-            Op::HandOver { .. } => self.hand_over(asked, (seen, actual)),
-            Op::Cancel { .. } => self.cancel(asked, (seen, actual)),
+            Op::Mint { chosen } => self.mint(asked, (&seen, actual), chosen, turn),
+            Op::Revoke { .. } => self.revoke(asked, (&seen, actual)),
+            Op::HandOver { .. } => self.hand_over(asked, (&seen, actual)),
+            Op::Cancel { .. } => self.cancel(asked, (&seen, actual)),
             Op::Create(_) | Op::Show { .. } => panic!("these decide nothing"),
-        }
+        };
+        next.unwrap_or_else(|refusal| Next::Answer(refused(refusal)))
     }
 
     fn once_more(&self, asked: &Asked, found: ItemId, turn: Turn) -> Next {
@@ -240,12 +250,12 @@ impl Flows {
     fn register(
         &self,
         asked: &Asked,
-        (seen, actual): (Option<&Workspace>, Option<&Workspace>),
+        (seen, actual): (&Workspace, &Workspace),
         bearer: Option<Credential>,
         chosen: Option<Token>,
         place: Place,
         turn: Turn,
-    ) -> Next {
+    ) -> Result<Next, Refusal> {
         let now = asked.now.now();
         let (url, card) = (place.url(), place.card());
         let registration = Registration { url: Some(&url), agent_card: &card };
@@ -254,41 +264,37 @@ impl Flows {
         let mut request =
             RegisterRequest { bearer: bearer_hash.as_ref(), chosen: chosen.map(Token::hash), registration };
         let mut decision = guard::register(seen, &request, now);
-        if self.is(Mutant::BearerIgnored) && decision == RegisterDecision::Refused(Refusal::InvalidToken) {
+        if self.is(Mutant::BearerIgnored) && decision == Err(Refusal::InvalidToken) {
             request.bearer = None;
             decision = guard::register(seen, &request, now);
         }
-        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
-        let (update, kind, token) = match decision {
-            RegisterDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
+        let (update, kind, token) = match decision? {
             RegisterDecision::AlreadyDone { epoch } => {
-                return Next::Answer(Answer::Registered { epoch: epoch.0, token: None });
+                return Ok(Next::Answer(Answer::Registered { epoch: epoch.0, token: None }));
             }
-            RegisterDecision::Refresh => return self.refresh(asked, bearer.unwrap(), place, turn),
-            RegisterDecision::RefreshByApiToken => {
-                let presented = bearer_hash.unwrap();
-                let update = Update::refresh_by_api_token(seen, &presented, &registration, now);
+            RegisterDecision::Refresh(_) => return Ok(self.refresh(asked, bearer.unwrap(), place, turn)),
+            RegisterDecision::RefreshByApiToken(presented) => {
+                let update = Update::refresh_by_api_token(actual, presented, &registration, now);
                 (update, Kind::ApiRefresh, None)
             }
-            RegisterDecision::TakeOver => {
-                let successor = bearer_hash.unwrap();
-                let update = Update::take_over(seen, &successor, &registration, now);
-                (update, Kind::TakeOver, Some(Token::of(&successor)))
+            RegisterDecision::TakeOver(successor) => {
+                let update = Update::take_over(actual, successor, &registration, now);
+                (update, Kind::TakeOver, Some(Token::of(successor)))
             }
-            RegisterDecision::Claim => match chosen {
-                Some(_) if self.is_not_again(turn) => return Next::Answer(Answer::Unavailable),
+            RegisterDecision::Claim { .. } => match chosen {
+                Some(_) if self.is_not_again(turn) => return Ok(Next::Answer(Answer::Unavailable)),
                 Some(chosen) => {
-                    let update = Update::claim(seen, chosen.hash(), None, &registration, now);
+                    let update = Update::claim(actual, chosen.hash(), None, &registration, now);
                     (update, Kind::Claim, Some(chosen))
                 }
                 None => {
                     let token = self.fresh(asked, turn);
-                    let update = Update::claim(seen, token.hash(), Some(PREFIX), &registration, now);
+                    let update = Update::claim(actual, token.hash(), Some(PREFIX), &registration, now);
                     (update, Kind::Claim, Some(token))
                 }
             },
         };
-        Next::Write(Write { token, seen: seen.epoch.0, ..self.send(asked, &update, kind, turn) })
+        Ok(Next::Write(Write { token, seen: actual.epoch.0, ..self.send(asked, &update, kind, turn) }))
     }
 
     /// Was it mine? If not, once more.
@@ -302,15 +308,17 @@ impl Flows {
         let Op::Register { bearer, chosen, place } = asked.op else { panic!("only registrations come here") };
         let (url, card) = (place.url(), place.card());
         let registration = Registration { url: Some(&url), agent_card: &card };
+        let token = write.token.map(Token::hash);
+        let presented = bearer.map(|bearer| self.presented(bearer));
+        let chosen = if bearer.is_none() { chosen.map(Token::hash) } else { None };
         let is_mine = |found: &Workspace| {
-            let owns = write.token.is_some_and(|token| found.is_owner(token.hash()));
-            let says = guard::is_registered(found, &registration);
-            match write.kind {
-                Kind::TakeOver => owns && says,
-                Kind::Claim if bearer.is_none() && chosen.is_some() => owns && says,
-                Kind::Claim => owns,
-                _ => false,
-            }
+            let decision = match write.kind {
+                Kind::TakeOver => RegisterDecision::TakeOver(token.unwrap()),
+                Kind::Claim => RegisterDecision::Claim { chosen },
+                Kind::ApiRefresh => RegisterDecision::RefreshByApiToken(presented.as_ref().unwrap()),
+                _ => RegisterDecision::Refresh(presented.as_ref().unwrap()),
+            };
+            guard::registered_before(found, &decision, token, &registration)
         };
         let mine = workspace.filter(|found| is_mine(found) && !self.forgets_its_own(&asked.op));
         if let Some(found) = mine {
@@ -323,106 +331,91 @@ impl Flows {
     fn mint(
         &self,
         asked: &Asked,
-        (seen, actual): (Option<&Workspace>, Option<&Workspace>),
+        (seen, actual): (&Workspace, &Workspace),
         chosen: Option<Token>,
         turn: Turn,
-    ) -> Next {
+    ) -> Result<Next, Refusal> {
         let now = asked.now.now();
-        let decision = guard::mint(seen, chosen.map(Token::hash), now);
-        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
-        match decision {
-            MintDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
-            MintDecision::AlreadyDone => return Next::Answer(Answer::Minted { token: None }),
+        match guard::mint(seen, chosen.map(Token::hash), now)? {
+            MintDecision::AlreadyDone => return Ok(Next::Answer(Answer::Minted { token: None })),
             MintDecision::Mint => {}
         }
         if chosen.is_some() && self.is_not_again(turn) {
-            return Next::Answer(Answer::Unavailable);
+            return Ok(Next::Answer(Answer::Unavailable));
         }
         let token = chosen.unwrap_or_else(|| self.fresh(asked, turn));
         let prefix = if chosen.is_none() { Some(PREFIX) } else { None };
-        let update = Update::mint(seen, token.hash(), prefix, now);
+        let update = Update::mint(actual, token.hash(), prefix, now);
         let write = self.send(asked, &update, Kind::Mint, turn);
-        Next::Write(Write { token: Some(token), seen: seen.epoch.0, ..write })
+        Ok(Next::Write(Write { token: Some(token), seen: actual.epoch.0, ..write }))
     }
 
     /// `admin-revoke`: `revoke`.
-    fn revoke(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
-        let decision = self.decide_on_revoke(asked, seen);
-        let ended = match decision {
+    fn revoke(&self, asked: &Asked, (seen, actual): (&Workspace, &Workspace)) -> Result<Next, Refusal> {
+        let ended = match guard::revoke(seen, &self.revoke_request(asked), asked.now.now())? {
             RevokeDecision::Revoke { ended } => ended,
-            RevokeDecision::AlreadyDone { epoch } => {
-                return Next::Answer(Answer::Revoked { ended: 0, epoch: Some(epoch.0) });
+            RevokeDecision::AlreadyDone(made) => {
+                return Ok(Next::Answer(Answer::Revoked { ended: made.ended, epoch: Some(made.epoch.0) }));
             }
-            RevokeDecision::Refused(Refusal::Unknown) if self.is(Mutant::RevokeCreates) => 0,
-            RevokeDecision::Refused(Refusal::Unknown) => {
-                return Next::Answer(Answer::Revoked { ended: 0, epoch: None });
-            }
-            RevokeDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
         };
-        let blank = blank(usize::from(asked.workspace));
-        let seen = actual.unwrap_or(&blank);
-        if ended == 0 && seen.successor.is_none() && self.is(Mutant::RevokeOnlyTheLiving) {
-            return Next::Answer(Answer::Revoked { ended: 0, epoch: Some(seen.epoch.0) });
+        if ended == 0 && actual.successor.is_none() && self.is(Mutant::RevokeOnlyTheLiving) {
+            return Ok(Next::Answer(Answer::Revoked { ended: 0, epoch: Some(actual.epoch.0) }));
         }
-        let update = self
-            .with_revoke(asked, |request, expires| Update::revoke(seen, request, expires, asked.now.now()));
+        Ok(self.send_revoke(asked, actual, ended))
+    }
+
+    fn send_revoke(&self, asked: &Asked, seen: &Workspace, ended: usize) -> Next {
+        let update = Update::revoke(seen, &self.revoke_request(asked), asked.now.now());
         let write = self.send(asked, &update, Kind::Revoke, Turn::Last);
         Next::Write(Write { seen: seen.epoch.0, ends: u8::try_from(ended).unwrap(), ..write })
     }
 
-    fn decide_on_revoke(&self, asked: &Asked, seen: Option<&Workspace>) -> RevokeDecision {
-        self.with_revoke(asked, |request, _| guard::revoke(seen, request, asked.now.now()))
-    }
-
-    /// `admin-hand-over`: `hand_over`.
-    fn hand_over(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
-        let Op::HandOver { successor, name, expected } = asked.op else {
-            panic!("only hand-overs come here")
-        };
-        let (id, now) = (name.id(), asked.now.now());
-        let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
-        let decision = guard::hand_over(seen, successor.hash(), &operation, now);
-        if decision != HandOverDecision::HandOver {
-            return Next::Answer(as_made(decision));
-        }
-        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
-        let update = Update::hand_over(seen, successor.hash(), asked.now.expiry(), &id);
-        Next::Write(Write { seen: seen.epoch.0, ..self.send(asked, &update, Kind::HandOver, Turn::Last) })
-    }
-
-    /// `admin-hand-over`: `cancel`.
-    fn cancel(&self, asked: &Asked, (seen, actual): (Option<&Workspace>, Option<&Workspace>)) -> Next {
-        let Op::Cancel { name, expected } = asked.op else { panic!("only cancellings come here") };
-        let id = name.id();
-        let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
-        match guard::cancel_hand_over(seen, &operation) {
-            CancelDecision::Cancel => {}
-            CancelDecision::AlreadyDone { epoch } => {
-                return Next::Answer(Answer::Cancelled { epoch: epoch.0 });
-            }
-            CancelDecision::Refused(refusal) => return Next::Answer(refused(refusal)),
-        }
-        let spares = self.is(Mutant::CancelOnlyThePending) || self.is(Mutant::ExpiredNotCancelled);
-        if let Some(seen) = seen.filter(|seen| seen.successor.is_none() && spares) {
-            return Next::Answer(Answer::Cancelled { epoch: seen.epoch.0 });
-        }
-        let Some(seen) = actual else { return Next::Answer(Answer::Refused(Why::Unknown)) };
-        let update = Update::cancel_hand_over(seen, &id);
-        Next::Write(Write { seen: seen.epoch.0, ..self.send(asked, &update, Kind::Cancel, Turn::Last) })
-    }
-
-    fn with_revoke<T>(&self, asked: &Asked, body: impl FnOnce(&RevokeRequest<'_>, i64) -> T) -> T {
+    fn revoke_request(&self, asked: &Asked) -> RevokeRequest {
         let Op::Revoke { scope, successor, name, expected } = asked.op else {
             panic!("only revokes come here")
         };
-        let id = name.id();
         let scope = match scope {
             Scope::All => RevokeScope::All,
             Scope::Owner => RevokeScope::Owner,
             Scope::Api => RevokeScope::Api,
         };
-        let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
-        body(&RevokeRequest { scope, successor: successor.map(Token::hash), operation }, asked.now.expiry())
+        let successor = successor.map(|token| named(token, asked.now));
+        RevokeRequest { scope, successor, operation: self.operation(name, expected) }
+    }
+
+    /// `admin-hand-over`: `hand_over`.
+    fn hand_over(&self, asked: &Asked, (seen, actual): (&Workspace, &Workspace)) -> Result<Next, Refusal> {
+        let Op::HandOver { successor, name, expected } = asked.op else {
+            panic!("only hand-overs come here")
+        };
+        let operation = self.operation(name, expected);
+        let decision = guard::hand_over(seen, successor.hash(), &operation, asked.now.now())?;
+        if let HandOverDecision::AlreadyDone(made) = decision {
+            return Ok(Next::Answer(as_made(made)));
+        }
+        let update = Update::hand_over(actual, &named(successor, asked.now), &operation.id);
+        let write = self.send(asked, &update, Kind::HandOver, Turn::Last);
+        Ok(Next::Write(Write { seen: actual.epoch.0, ..write }))
+    }
+
+    /// `admin-hand-over`: `cancel`.
+    fn cancel(&self, asked: &Asked, (seen, actual): (&Workspace, &Workspace)) -> Result<Next, Refusal> {
+        let Op::Cancel { name, expected } = asked.op else { panic!("only cancellings come here") };
+        let operation = self.operation(name, expected);
+        if let CancelDecision::AlreadyDone { epoch } = guard::cancel_hand_over(seen, &operation)? {
+            return Ok(Next::Answer(Answer::Cancelled { epoch: epoch.0 }));
+        }
+        let spares = self.is(Mutant::CancelOnlyThePending) || self.is(Mutant::ExpiredNotCancelled);
+        if seen.successor.is_none() && spares {
+            return Ok(Next::Answer(Answer::Cancelled { epoch: seen.epoch.0 }));
+        }
+        let update = Update::cancel_hand_over(actual, &operation.id);
+        let write = self.send(asked, &update, Kind::Cancel, Turn::Last);
+        Ok(Next::Write(Write { seen: actual.epoch.0, ..write }))
+    }
+
+    fn operation(&self, name: Named, expected: Option<u64>) -> Operation {
+        Operation { id: name.id(), expected_epoch: self.expected(expected) }
     }
 
     fn expected(&self, epoch: Option<u64>) -> Option<Epoch> {
@@ -435,36 +428,27 @@ impl Flows {
             return Answer::Refused(Why::EpochChanged);
         }
         let entry = TABLE.entry(found);
-        let found = entry.workspace.as_ref();
-        match asked.op {
-            Op::Revoke { .. } => match found.map(|found| self.decide_on_revoke(asked, Some(found))) {
-                Some(RevokeDecision::AlreadyDone { epoch }) => {
-                    let is_own = epoch.0 == write.seen + 1 || self.is(Mutant::RepeatCounts);
-                    let ended = if is_own { usize::from(write.ends) } else { 0 };
-                    Answer::Revoked { ended, epoch: Some(epoch.0) }
-                }
-                _ => Answer::Refused(Why::EpochChanged),
-            },
+        let Some(found) = entry.workspace.as_ref() else { return Answer::Refused(Why::EpochChanged) };
+        let now = asked.now.now();
+        let answer = match asked.op {
+            Op::Revoke { .. } => {
+                let decided = (Epoch(write.seen), usize::from(write.ends));
+                guard::revoked_before(found, &self.revoke_request(asked), decided, now).map(|made| {
+                    let ended = if self.is(Mutant::RepeatCounts) { decided.1 } else { made.ended };
+                    Answer::Revoked { ended, epoch: Some(made.epoch.0) }
+                })
+            }
             Op::HandOver { successor, name, expected } => {
-                let id = name.id();
-                let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
-                match found.filter(|found| guard::remembered(found, &id).is_some()) {
-                    Some(found) => {
-                        as_made(guard::hand_over(Some(found), successor.hash(), &operation, asked.now.now()))
-                    }
-                    None => Answer::Refused(Why::EpochChanged),
-                }
+                let operation = self.operation(name, expected);
+                guard::handed_over_before(found, successor.hash(), &operation, now).map(as_made)
             }
             Op::Cancel { name, expected } => {
-                let id = name.id();
-                let operation = Operation { id: &id, expected_epoch: self.expected(expected) };
-                match found.map(|found| guard::cancel_hand_over(Some(found), &operation)) {
-                    Some(CancelDecision::AlreadyDone { epoch }) => Answer::Cancelled { epoch: epoch.0 },
-                    _ => Answer::Refused(Why::EpochChanged),
-                }
+                let operation = self.operation(name, expected);
+                guard::cancelled_before(found, &operation).map(|epoch| Answer::Cancelled { epoch: epoch.0 })
             }
             _ => panic!("not an operation"),
-        }
+        };
+        answer.unwrap_or_else(refused)
     }
 
     /// `create-workspace`.
@@ -480,7 +464,7 @@ impl Flows {
         Next::Write(Write { id, kind: Kind::Create, turn: Turn::Last, token, seen: 0, ends: 0, makes: None })
     }
 
-    /// `create-workspace`: `is_mine`.
+    /// `create-workspace`, when the id is taken.
     fn create_failed(&self, asked: &Asked, found: Option<&Workspace>) -> Answer {
         let Op::Create(first) = asked.op else { panic!("only creates come here") };
         let Some(found) = found else { return Answer::Unavailable };
@@ -489,9 +473,9 @@ impl Flows {
             First::Chosen(token) => (Some(token), None),
             First::None => (None, None),
         };
-        let same_token = token.is_some_and(|token| found.is_live(token.hash()));
+        let own = created(usize::from(asked.workspace), asked.call, token);
         let takes_any = first == First::None && self.is(Mutant::SealedCreateTakesAny);
-        let is_mine = same_token || found.created_op == created_op(asked.call) || takes_any;
+        let is_mine = guard::created_before(found, &own, token.map(Token::hash)) || takes_any;
         if is_mine && !self.forgets_its_own(&asked.op) {
             Answer::Created { token: shown }
         } else {
@@ -520,19 +504,21 @@ fn shown(op: Op, write: Write) -> Option<Token> {
     write.token.filter(|_| !chosen)
 }
 
-fn as_made(decision: HandOverDecision) -> Answer {
-    match decision {
-        HandOverDecision::Pending { epoch, .. } => Answer::Pending { epoch: epoch.0 },
-        HandOverDecision::Expired { epoch, .. } => Answer::Expired { epoch: epoch.0 },
-        HandOverDecision::HandedOver { epoch } => Answer::HandedOver { epoch: epoch.0 },
-        HandOverDecision::Refused(refusal) => refused(refusal),
-        HandOverDecision::HandOver => Answer::Refused(Why::EpochChanged),
+/// The successor with the expiry that a call of this time gives it.
+fn named(successor: Token, now: Time) -> Successor {
+    Successor { hash: successor.hash().clone(), expires: now.expiry() }
+}
+
+fn as_made(made: HandOver) -> Answer {
+    match made {
+        HandOver::Pending { epoch, .. } => Answer::Pending { epoch: epoch.0 },
+        HandOver::Expired { epoch, .. } => Answer::Expired { epoch: epoch.0 },
+        HandOver::HandedOver { epoch } => Answer::HandedOver { epoch: epoch.0 },
     }
 }
 
 fn refused(refusal: Refusal) -> Answer {
     Answer::Refused(match refusal {
-        Refusal::Unknown => Why::Unknown,
         Refusal::Removed => Why::Removed,
         Refusal::MissingToken => Why::MissingToken,
         Refusal::InvalidToken | Refusal::InvalidChosenToken => Why::InvalidToken,

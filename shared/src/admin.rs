@@ -1,29 +1,29 @@
 //! The operator's credential. The service knows only its SHA-256.
 
-use subtle::ConstantTimeEq;
+use subtle::{Choice, ConstantTimeEq};
 
-use crate::token::Bearer;
+use crate::token::{Bearer, TokenHash};
 
 /// The digests of the admin tokens that are accepted: one, or two while the token is being rotated. Its `Debug` shows
 /// only the type's name.
 #[derive(Clone)]
 pub struct AdminAuth {
-    digests: Vec<[u8; 32]>,
+    digests: Vec<TokenHash>,
 }
 
 impl AdminAuth {
     /// One or two SHA-256 digests as 64 hex digits each, separated by a comma. `None` when it is anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let digests: Option<Vec<_>> = text.split(',').map(|digest| sha256_from_hex(digest.trim())).collect();
+        let parse = |digest: &str| TokenHash::parse(&digest.trim().to_ascii_lowercase());
+        let digests: Option<Vec<_>> = text.split(',').map(parse).collect();
         digests.filter(|digests| digests.len() <= 2).map(|digests| Self { digests })
     }
 
     /// Whether this is an admin token. Digests are compared, all of them, each in constant time.
     pub fn accepts(&self, bearer: &Bearer) -> bool {
-        let presented = bearer.sha256();
-        let any =
-            self.digests.iter().fold(subtle::Choice::from(0), |any, digest| any | presented.ct_eq(digest));
-        any.into()
+        let presented = bearer.hash();
+        let is = |digest: &TokenHash| presented.as_str().as_bytes().ct_eq(digest.as_str().as_bytes());
+        self.digests.iter().fold(Choice::from(0), |any, digest| any | is(digest)).into()
     }
 }
 
@@ -33,32 +33,14 @@ impl std::fmt::Debug for AdminAuth {
     }
 }
 
-fn sha256_from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if text.len() != 64 {
-        return None;
-    }
-    for (byte, pair) in digest.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        let pair = std::str::from_utf8(pair).ok()?;
-        // `from_str_radix` alone would also take a sign.
-        if !pair.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return None;
-        }
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(digest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::token::hex;
-    use sha2::{Digest, Sha256};
 
     const TOKEN: &str = "an-admin-token-of-some-32-characters";
 
     fn digest_of(token: &str) -> String {
-        hex(&Sha256::digest(token))
+        TokenHash::of(token).as_str().to_owned()
     }
 
     #[test]

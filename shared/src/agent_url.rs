@@ -33,7 +33,7 @@ pub enum AgentUrlPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AgentUrlError {
     /// Longer than [`MAX_LENGTH`].
-    #[error("`url` must have at most 2048 characters.")]
+    #[error("`url` must have at most {MAX_LENGTH} characters.")]
     TooLong,
     /// Not an absolute http(s) URL in visible ASCII.
     #[error(

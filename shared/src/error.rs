@@ -6,6 +6,7 @@ use lambda_runtime::Diagnostic;
 use crate::guard::Refusal;
 use crate::random::RandomUnavailable;
 use crate::store::StoreError;
+use crate::workspace::API_TOKEN_LIMIT;
 
 /// Everything that a call can be answered with but success. The public sentence of each is fixed or made of names
 /// and limits; nothing of a caller's input and nothing of the store's answer is in it.
@@ -38,13 +39,15 @@ pub enum Error {
     #[error("A workspace with this id exists already.")]
     WorkspaceExists,
     /// There are as many API tokens as one workspace may have.
-    #[error("The workspace has 20 API tokens, the most it may have: revoke with the scope `api` first.")]
+    #[error(
+        "The workspace has {API_TOKEN_LIMIT} API tokens, the most it may have: revoke with the scope `api` first."
+    )]
     TokenLimitReached,
     /// The workspace changed under the call, or is not at the epoch that the caller expected.
     #[error("The workspace is at another epoch, or changed during the call: read it, then decide again.")]
     EpochChanged,
     /// The operation id is remembered for something else.
-    #[error("The operation id was used for another kind of operation or scope: send a new one.")]
+    #[error("The operation id was used for another operation, scope or successor: send a new one.")]
     OperationIdReused,
     /// The workspace was removed for good.
     #[error("The workspace was removed.")]
@@ -78,7 +81,7 @@ pub enum Retry {
 }
 
 /// Seconds after which an agent may try again (`Retry-After`, RFC 9110, section 10.2.3).
-pub const RETRY_AFTER_SECONDS: &str = "1";
+const RETRY_AFTER_SECONDS: &str = "1";
 
 /// How an error is told over HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +206,6 @@ impl From<RandomUnavailable> for Error {
 impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Unknown => Self::WorkspaceNotFound,
             Refusal::Removed => Self::WorkspaceRemoved,
             Refusal::MissingToken => Self::MissingToken,
             Refusal::InvalidToken => Self::InvalidToken,

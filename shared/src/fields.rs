@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::agent_url::AgentUrlPolicy;
 use crate::error::Error;
 use crate::id::WorkspaceId;
 use crate::token::TokenHash;
@@ -135,12 +136,44 @@ impl<'a> Fields<'a> {
         self.parsed_text(field, WorkspaceId::GRAMMAR, WorkspaceId::parse)
     }
 
+    /// A workspace id that must be there.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] when it is not, or does not follow the grammar.
+    pub fn required_workspace_id(&self, field: &str) -> Result<WorkspaceId, Error> {
+        self.workspace_id(field)?.ok_or_else(|| self.missing(field))
+    }
+
     /// The hash of a caller-chosen token: `auth_token_sha256`.
     ///
     /// # Errors
     /// [`Error::InvalidRequest`] when it is there and no such hash.
     pub fn chosen_token(&self) -> Result<Option<TokenHash>, Error> {
-        self.parsed_text("auth_token_sha256", TokenHash::GRAMMAR, TokenHash::parse)
+        self.token_hash("auth_token_sha256")
+    }
+
+    /// The hash of a token.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] when it is there and is no hash, or the one that a script sends whose variable is not set.
+    pub fn token_hash(&self, field: &str) -> Result<Option<TokenHash>, Error> {
+        let hash = self.parsed_text(field, TokenHash::GRAMMAR, TokenHash::parse)?;
+        if hash.as_ref().is_some_and(TokenHash::is_of_nothing) {
+            return Err(
+                self.invalid(field, "the SHA-256 of a token: what was sent is that of the empty text")
+            );
+        }
+        Ok(hash)
+    }
+
+    /// The URL that an agent says it can be reached at: `url`. `None` without an inbound endpoint.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] when it is there and the policy does not allow it.
+    pub fn agent_url(&self, policy: AgentUrlPolicy) -> Result<Option<String>, Error> {
+        let url = self.parsed_text("url", "a string", |url| Some(url.to_owned()))?;
+        let url = policy.check(url.as_deref()).map_err(|error| Error::invalid("url", error.to_string()))?;
+        Ok(url.map(str::to_owned))
     }
 
     /// The error of a field that must be there.
@@ -245,10 +278,13 @@ mod tests {
         assert_eq!(fields.workspace_id("id").unwrap(), WorkspaceId::parse("w-1"));
         assert_eq!(fields.workspace_id("null").unwrap(), None);
         assert_eq!(refused(fields.workspace_id("yes")).0, "yes");
+        assert_eq!(refused(fields.required_workspace_id("null")).1, "`null` is required.");
         assert!(fields.chosen_token().unwrap() == Some(hash));
         assert!(Fields::parse("{}").unwrap().chosen_token().unwrap().is_none());
-        let field = refused(Fields::parse(r#"{"auth_token_sha256": "x"}"#).unwrap().chosen_token()).0;
-        assert_eq!(field, "auth_token_sha256");
+        for hash in ["x", TokenHash::of("").as_str()] {
+            let body = format!(r#"{{"auth_token_sha256": "{hash}"}}"#);
+            assert_eq!(refused(Fields::parse(&body).unwrap().chosen_token()).0, "auth_token_sha256");
+        }
     }
 
     #[test]

@@ -6,8 +6,7 @@ use crate::fields::Fields;
 use crate::guard::Operation;
 use crate::id::OperationId;
 use crate::time::Now;
-use crate::token::TokenHash;
-use crate::workspace::Epoch;
+use crate::workspace::{Epoch, Successor};
 
 /// The largest epoch that JSON numbers carry exactly in every language (RFC 8259, section 6).
 const MAX_EPOCH: u64 = (1 << 53) - 1;
@@ -20,56 +19,41 @@ pub const OPERATION_FIELDS: [&str; 2] = ["operation_id", "expected_epoch"];
 /// The fields that name a successor, to be listed with a function's own.
 pub const SUCCESSOR_FIELDS: [&str; 2] = ["successor_token_sha256", "expires_in_seconds"];
 
-/// An operation's name and fence as a caller sent them, with Lambda's request id in the place of a name that was left out.
-#[derive(Clone, Debug)]
-pub struct NamedOperation {
-    id: OperationId,
-    expected_epoch: Option<Epoch>,
+/// Reads an operation's name and fence: `operation_id` and `expected_epoch`. `key` is the `Idempotency-Key` header of an
+/// HTTP request; Lambda's request id stands in the place of a name that was left out.
+///
+/// # Errors
+/// [`Error::InvalidRequest`] when one does not fit, or when both the header and the field name the operation and they
+/// differ.
+pub fn read_operation(
+    fields: &Fields<'_>,
+    key: Option<OperationId>,
+    request_id: &str,
+) -> Result<Operation, Error> {
+    let id = fields.parsed_text("operation_id", OperationId::GRAMMAR, OperationId::parse)?;
+    if key.is_some() && id.is_some() && key != id {
+        let message = "`operation_id` and the `Idempotency-Key` header differ: send one of them.";
+        return Err(Error::invalid("operation_id", message));
+    }
+    let id = id.or(key).or_else(|| OperationId::parse(request_id));
+    let id = id.ok_or_else(|| Error::Internal { cause: "Lambda gave no request id".to_owned() })?;
+    Ok(Operation { id, expected_epoch: fields.integer("expected_epoch", 1..=MAX_EPOCH)?.map(Epoch) })
 }
 
-impl NamedOperation {
-    /// Reads `operation_id` and `expected_epoch`. `key` is the `Idempotency-Key` header of an HTTP request.
-    ///
-    /// # Errors
-    /// [`Error::InvalidRequest`] when one does not fit, or when both the header and the field name the operation and they
-    /// differ.
-    pub fn read(fields: &Fields<'_>, key: Option<OperationId>, request_id: &str) -> Result<Self, Error> {
-        let id = fields.parsed_text("operation_id", OperationId::GRAMMAR, OperationId::parse)?;
-        if key.is_some() && id.is_some() && key != id {
-            let message = "`operation_id` and the `Idempotency-Key` header differ: send one of them.";
-            return Err(Error::invalid("operation_id", message));
-        }
-        let id = id.or(key).or_else(|| OperationId::parse(request_id));
-        let id = id.ok_or_else(|| Error::Internal { cause: "Lambda gave no request id".to_owned() })?;
-        Ok(Self { id, expected_epoch: fields.integer("expected_epoch", 1..=MAX_EPOCH)?.map(Epoch) })
+/// Reads the token that is to take over, and until when: `successor_token_sha256` and `expires_in_seconds` (60 to 86,400,
+/// by default 3,600).
+///
+/// # Errors
+/// [`Error::InvalidRequest`] when one does not fit, or when there is an expiry and nobody to take over.
+pub fn read_successor(fields: &Fields<'_>, now: Now) -> Result<Option<Successor>, Error> {
+    let hash = fields.token_hash("successor_token_sha256")?;
+    let seconds = fields.integer("expires_in_seconds", 60..=86_400)?;
+    if hash.is_none() && seconds.is_some() {
+        let message = "`successor_token_sha256` is required with `expires_in_seconds`.";
+        return Err(Error::invalid("successor_token_sha256", message));
     }
-
-    /// The operation as it is decided on.
-    pub fn as_decided(&self) -> Operation<'_> {
-        Operation { id: &self.id, expected_epoch: self.expected_epoch }
-    }
-}
-
-/// The token that is to take over, and until when.
-#[derive(Clone, Debug)]
-pub struct NamedSuccessor {
-    /// The token's hash.
-    pub hash: TokenHash,
-    /// The second since the Unix epoch from which the hand-over is as if never made.
-    pub expires: i64,
-}
-
-impl NamedSuccessor {
-    /// Reads `successor_token_sha256` and `expires_in_seconds` (60 to 86,400, by default 3,600).
-    ///
-    /// # Errors
-    /// [`Error::InvalidRequest`] when one does not fit.
-    pub fn read(fields: &Fields<'_>, now: Now) -> Result<Option<Self>, Error> {
-        let hash = fields.parsed_text("successor_token_sha256", TokenHash::GRAMMAR, TokenHash::parse)?;
-        let seconds = fields.integer("expires_in_seconds", 60..=86_400)?.unwrap_or(DEFAULT_EXPIRY);
-        let expires = now.epoch_seconds().saturating_add_unsigned(seconds);
-        Ok(hash.map(|hash| Self { hash, expires }))
-    }
+    let expires = now.epoch_seconds().saturating_add_unsigned(seconds.unwrap_or(DEFAULT_EXPIRY));
+    Ok(hash.map(|hash| Successor { hash, expires }))
 }
 
 /// A moment of the Unix epoch as the contract shows it, RFC 3339.
@@ -80,14 +64,15 @@ pub fn expires_at(expires: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::TokenHash;
 
     const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
     fn named(body: &str, key: Option<&str>) -> Result<(String, Option<u64>), Error> {
         let key = key.map(|key| OperationId::parse(key).unwrap());
-        let operation = NamedOperation::read(&Fields::parse(body).unwrap(), key, REQUEST_ID)?;
-        let decided = operation.as_decided();
-        Ok((decided.id.as_str().to_owned(), decided.expected_epoch.map(|epoch| epoch.0)))
+        let Operation { id, expected_epoch } =
+            read_operation(&Fields::parse(body).unwrap(), key, REQUEST_ID)?;
+        Ok((id.as_str().to_owned(), expected_epoch.map(|epoch| epoch.0)))
     }
 
     fn field_of<T>(result: Result<T, Error>) -> String {
@@ -105,7 +90,7 @@ mod tests {
         assert_eq!(named(r#"{"operation_id": "op"}"#, Some("op")).unwrap().0, "op");
         assert_eq!(field_of(named(r#"{"operation_id": "op"}"#, Some("key"))), "operation_id");
         assert_eq!(field_of(named(r#"{"operation_id": "o p"}"#, None)), "operation_id");
-        let unnamed = NamedOperation::read(&Fields::parse("{}").unwrap(), None, "");
+        let unnamed = read_operation(&Fields::parse("{}").unwrap(), None, "");
         assert!(matches!(unnamed, Err(Error::Internal { .. })), "there is always a request id");
     }
 
@@ -126,7 +111,7 @@ mod tests {
         let hash = TokenHash::of("successor");
         let read = |more: &str| {
             let body = format!(r#"{{"successor_token_sha256": "{}"{more}}}"#, hash.as_str());
-            NamedSuccessor::read(&Fields::parse(&body).unwrap(), now)
+            read_successor(&Fields::parse(&body).unwrap(), now)
         };
         let successor = read("").unwrap().unwrap();
         assert!(successor.hash == hash);
@@ -139,7 +124,12 @@ mod tests {
             let refused = read(&format!(r#", "expires_in_seconds": {seconds}"#));
             assert_eq!(field_of(refused), "expires_in_seconds");
         }
-        assert!(NamedSuccessor::read(&Fields::parse("{}").unwrap(), now).unwrap().is_none());
+        assert!(read_successor(&Fields::parse("{}").unwrap(), now).unwrap().is_none());
+        for nobody in ["", r#", "successor_token_sha256": null"#] {
+            let body = format!(r#"{{"expires_in_seconds": 60{nobody}}}"#);
+            let refused = read_successor(&Fields::parse(&body).unwrap(), now);
+            assert_eq!(field_of(refused), "successor_token_sha256");
+        }
     }
 
     /// The year -9999 and the year 9999: a clock that is off makes no call fail.
@@ -148,7 +138,7 @@ mod tests {
         let body = format!(r#"{{"successor_token_sha256": "{}"}}"#, TokenHash::of("successor").as_str());
         for seconds in [-377_705_116_800, 0, 253_402_300_799] {
             let now = Now::from_epoch_seconds(seconds).unwrap();
-            let successor = NamedSuccessor::read(&Fields::parse(&body).unwrap(), now).unwrap().unwrap();
+            let successor = read_successor(&Fields::parse(&body).unwrap(), now).unwrap().unwrap();
             assert_eq!(successor.expires, seconds + 3_600);
             assert!(!now.rfc3339().is_empty());
         }

@@ -63,8 +63,8 @@ pub type Item = HashMap<String, AttributeValue>;
 /// in an expression they go by an alias (`#url`). The others stand for themselves, which keeps requests short.
 const RESERVED: [&str; 2] = [STATUS, URL];
 
-/// One UpdateItem: its expressions and what they refer to.
-#[derive(Clone, Debug)]
+/// One UpdateItem: its expressions and what they refer to. It has no `Debug`: there are hashes in it.
+#[derive(Clone)]
 pub struct Update {
     set: Vec<String>,
     remove: Vec<String>,
@@ -140,16 +140,16 @@ impl Update {
     }
 
     /// The end of all tokens in scope, and of a hand-over unless the scope is the API tokens alone. With a successor,
-    /// the claim is reserved for it in the same write, until the second `expires` of the Unix epoch.
-    pub fn revoke(seen: &Workspace, request: &RevokeRequest<'_>, expires: i64, now: Now) -> Self {
+    /// the claim is reserved for it in the same write.
+    pub fn revoke(seen: &Workspace, request: &RevokeRequest, now: Now) -> Self {
         let mut update = Self::fenced(seen);
         if request.scope.ends_owner() {
             update.remember_owner(seen);
             for attribute in [OWNER_HASH, OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH] {
                 update.remove(attribute);
             }
-            match request.successor {
-                Some(successor) => update.successor(successor, expires),
+            match &request.successor {
+                Some(successor) => update.successor(successor),
                 None => update.no_successor(),
             };
         }
@@ -157,14 +157,14 @@ impl Update {
             update.set(API_TOKENS, AttributeValue::M(HashMap::new()));
         }
         update.set(REVOKED_AT, text(now.rfc3339()));
-        update.operation(seen, request.operation.id, &request.kind());
+        update.operation(seen, &request.operation.id, &request.kind());
         update
     }
 
-    /// The naming of a successor, until the second `expires` of the Unix epoch. The owner keeps its token.
-    pub fn hand_over(seen: &Workspace, successor: &TokenHash, expires: i64, id: &OperationId) -> Self {
+    /// The naming of a successor. The owner keeps its token.
+    pub fn hand_over(seen: &Workspace, successor: &Successor, id: &OperationId) -> Self {
         let mut update = Self::fenced(seen);
-        update.successor(successor, expires).operation(seen, id, &hand_over_kind(successor));
+        update.successor(successor).operation(seen, id, &hand_over_kind(&successor.hash));
         update
     }
 
@@ -201,7 +201,7 @@ impl Update {
     }
 
     /// What aliases and placeholders stand for, without a copy: an agent's card is among the values.
-    pub fn into_names_and_values(self) -> (HashMap<String, String>, Item) {
+    pub(crate) fn into_names_and_values(self) -> (HashMap<String, String>, Item) {
         (self.names, self.values)
     }
 
@@ -249,8 +249,8 @@ impl Update {
         self.no_successor()
     }
 
-    fn successor(&mut self, successor: &TokenHash, expires: i64) -> &mut Self {
-        self.set(SUCCESSOR_HASH, text(successor.as_str())).set(SUCCESSOR_EXPIRES, number(expires))
+    fn successor(&mut self, Successor { hash, expires }: &Successor) -> &mut Self {
+        self.set(SUCCESSOR_HASH, text(hash.as_str())).set(SUCCESSOR_EXPIRES, number(expires))
     }
 
     fn no_successor(&mut self) -> &mut Self {
@@ -321,6 +321,10 @@ pub struct MalformedItem(pub &'static str);
 
 /// The condition of a create.
 pub const NOT_THERE: &str = "attribute_not_exists(workspace_id)";
+/// A condition that no item meets, there or not.
+pub const NEVER: &str = "attribute_exists(workspace_id) AND attribute_not_exists(workspace_id)";
+/// A key that no workspace has: an id starts with a letter or a digit.
+pub const NO_WORKSPACE: &str = "-";
 
 /// The table's key.
 pub fn key(id: &WorkspaceId) -> Item {
@@ -404,9 +408,8 @@ pub fn from_item(item: &Item) -> Result<Workspace, MalformedItem> {
     if status == Status::Removed {
         return removed(item);
     }
-    let id = required(WORKSPACE_ID, text_of(item, WORKSPACE_ID)?)?;
     Ok(Workspace {
-        id: required(WORKSPACE_ID, WorkspaceId::parse(&id))?,
+        id: id_of(item)?,
         status,
         profile: Profile {
             name: required(NAME, text_of(item, NAME)?)?,
@@ -424,7 +427,7 @@ pub fn from_item(item: &Item) -> Result<Workspace, MalformedItem> {
         registered_at: text_of(item, REGISTERED_AT)?,
         registered_by: registered_by_of(item)?,
         revoked_at: text_of(item, REVOKED_AT)?,
-        epoch: Epoch(required(EPOCH, number_of(item, EPOCH)?)?),
+        epoch: epoch_of(item)?,
         owner: owner_of(item)?,
         previous_owner: hash_of(item, PREVIOUS_OWNER_HASH)?,
         api_tokens: api_tokens_of(item)?,
@@ -442,9 +445,12 @@ pub fn epoch_of(item: &Item) -> Result<Epoch, MalformedItem> {
 }
 
 fn removed(item: &Item) -> Result<Workspace, MalformedItem> {
+    Ok(Workspace::new(id_of(item)?, Status::Removed, Profile::default(), String::new(), String::new()))
+}
+
+fn id_of(item: &Item) -> Result<WorkspaceId, MalformedItem> {
     let id = required(WORKSPACE_ID, text_of(item, WORKSPACE_ID)?)?;
-    let id = required(WORKSPACE_ID, WorkspaceId::parse(&id))?;
-    Ok(Workspace::new(id, Status::Removed, Profile::default(), String::new(), String::new()))
+    required(WORKSPACE_ID, WorkspaceId::parse(&id))
 }
 
 fn owner_of(item: &Item) -> Result<Option<Owner>, MalformedItem> {
@@ -745,6 +751,7 @@ mod tests {
     fn every_update_is_well_formed() {
         let now = Now::from_epoch_seconds(0).unwrap();
         let (hash, operation) = (TokenHash::of("new"), OperationId::parse("op-2").unwrap());
+        let successor = Successor { hash: hash.clone(), expires: 1 };
         let mut updates = Vec::new();
         for seen in [full(), least()] {
             for url in [None, Some("https://b.example")] {
@@ -758,13 +765,13 @@ mod tests {
                 }
             }
             for scope in RevokeScope::ALL {
-                for successor in [None, Some(&hash)] {
-                    let operation = Operation { id: &operation, expected_epoch: None };
+                for successor in [None, Some(successor.clone())] {
+                    let operation = Operation { id: operation.clone(), expected_epoch: None };
                     let request = RevokeRequest { scope, successor, operation };
-                    updates.push(Update::revoke(&seen, &request, 1, now));
+                    updates.push(Update::revoke(&seen, &request, now));
                 }
             }
-            updates.push(Update::hand_over(&seen, &hash, 1, &operation));
+            updates.push(Update::hand_over(&seen, &successor, &operation));
             updates.push(Update::cancel_hand_over(&seen, &operation));
         }
         for update in updates {

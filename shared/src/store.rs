@@ -3,6 +3,7 @@
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue, ReturnValuesOnConditionCheckFailure};
@@ -11,11 +12,6 @@ use crate::id::WorkspaceId;
 use crate::schema::attribute::WORKSPACE_ID;
 use crate::schema::{self, Item, MalformedItem, Update};
 use crate::workspace::{Epoch, Workspace};
-
-/// No workspace's key: an id starts with a letter or a digit.
-const NO_WORKSPACE: &str = "-";
-/// A condition that no item meets, there or not.
-const NEVER: &str = "attribute_exists(workspace_id) AND attribute_not_exists(workspace_id)";
 
 /// The request with which a function opens its connection to the store before its first call comes. It is one that
 /// the function's own policy allows, and it finds and changes nothing.
@@ -80,7 +76,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when the store did not answer as it should.
     pub async fn warm_up(&self, request: WarmUp) -> Result<(), StoreError> {
-        let no_workspace = AttributeValue::S(NO_WORKSPACE.to_owned());
+        let no_workspace = AttributeValue::S(schema::NO_WORKSPACE.to_owned());
         match request {
             WarmUp::Read => {
                 let read = self.client.get_item().table_name(&self.table).key(WORKSPACE_ID, no_workspace);
@@ -88,15 +84,12 @@ impl Store {
             }
             WarmUp::Create => {
                 let write = self.client.put_item().table_name(&self.table).item(WORKSPACE_ID, no_workspace);
-                match write.condition_expression(NEVER).send().await {
-                    Err(error)
-                        if !error
-                            .as_service_error()
-                            .is_some_and(PutItemError::is_conditional_check_failed_exception) =>
-                    {
-                        Err(unavailable("PutItem", &error))
-                    }
-                    _ => Ok(()),
+                let Err(error) = write.condition_expression(schema::NEVER).send().await else {
+                    return Ok(());
+                };
+                match error.as_service_error() {
+                    Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+                    _ => Err(unavailable("PutItem", &error)),
                 }
             }
         }
@@ -196,14 +189,21 @@ fn no_item(operation: &'static str) -> StoreError {
     StoreError::Unavailable { operation, cause: "the answer holds no item".to_owned() }
 }
 
-/// Only the code or the kind of a failure: an SDK error's own text may hold the response, and so an item.
+/// Only the code and DynamoDB's request id, or the kind of a failure: an SDK error's own text may hold the response, and
+/// so an item.
 fn unavailable<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkError<E>) -> StoreError {
     let cause = match error {
         SdkError::ServiceError(service) => {
-            service.err().code().unwrap_or("an error without a code").to_owned()
+            let code = service.err().code().unwrap_or("an error without a code");
+            match error.request_id() {
+                Some(id) => format!("{code}, DynamoDB's request id {id}"),
+                None => code.to_owned(),
+            }
         }
         SdkError::TimeoutError(_) => "no answer in time".to_owned(),
-        SdkError::DispatchFailure(_) => "no connection, or it broke".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "no connection in time".to_owned(),
+        SdkError::DispatchFailure(failure) if failure.is_io() => "no connection, or it broke".to_owned(),
+        SdkError::DispatchFailure(_) => "the request could not be sent".to_owned(),
         SdkError::ResponseError(_) => "the answer could not be read".to_owned(),
         SdkError::ConstructionFailure(_) => "the request could not be made".to_owned(),
         _ => "a failure of an unknown kind".to_owned(),
@@ -214,6 +214,7 @@ fn unavailable<E: ProvideErrorMetadata>(operation: &'static str, error: &SdkErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use aws_sdk_dynamodb::error::ErrorMetadata;
     use aws_sdk_dynamodb::operation::get_item::GetItemError;
     use aws_sdk_dynamodb::types::error::InternalServerError;
     use aws_smithy_runtime_api::client::result::ConnectorError;
@@ -224,17 +225,20 @@ mod tests {
         let said = "what the store said";
         let response = || Response::new(StatusCode::try_from(400).unwrap(), said.into());
         let error = GetItemError::InternalServerError(InternalServerError::builder().message(said).build());
-        let coded = GetItemError::generic(
-            aws_sdk_dynamodb::error::ErrorMetadata::builder()
-                .code("ThrottlingException")
-                .message(said)
-                .build(),
-        );
+        let coded = || {
+            let metadata = ErrorMetadata::builder().code("ThrottlingException").message(said);
+            GetItemError::generic(metadata.build())
+        };
+        let mut numbered = response();
+        numbered.headers_mut().insert("x-amzn-requestid", "R-1");
         let failures = [
             (SdkError::service_error(error, response()), "an error without a code"),
-            (SdkError::service_error(coded, response()), "ThrottlingException"),
+            (SdkError::service_error(coded(), response()), "ThrottlingException"),
+            (SdkError::service_error(coded(), numbered), "ThrottlingException, DynamoDB's request id R-1"),
             (SdkError::timeout_error(said), "no answer in time"),
             (SdkError::dispatch_failure(ConnectorError::io(said.into())), "no connection, or it broke"),
+            (SdkError::dispatch_failure(ConnectorError::timeout(said.into())), "no connection in time"),
+            (SdkError::dispatch_failure(ConnectorError::user(said.into())), "the request could not be sent"),
             (SdkError::response_error(said, response()), "the answer could not be read"),
             (SdkError::construction_failure(said), "the request could not be made"),
         ];

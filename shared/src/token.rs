@@ -88,11 +88,6 @@ impl Bearer {
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(self.0.expose_secret())
     }
-
-    /// The raw SHA-256 of the whole credential, for a comparison in constant time.
-    pub fn sha256(&self) -> [u8; 32] {
-        Sha256::digest(self.0.expose_secret()).into()
-    }
 }
 
 /// Why a presented credential is refused without asking the store.
@@ -151,6 +146,11 @@ impl TokenHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the hash of the empty text, which is nobody's token: no bearer is that short.
+    pub fn is_of_nothing(&self) -> bool {
+        self.0 == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    }
 }
 
 impl std::fmt::Debug for TokenHash {
@@ -160,7 +160,7 @@ impl std::fmt::Debug for TokenHash {
 }
 
 /// Lower-case hexadecimal digits, two a byte.
-pub fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     let digits = |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from_digit(digit.into(), 16));
     bytes.iter().flat_map(digits).flatten().collect()
 }
@@ -292,6 +292,7 @@ mod tests {
         assert_eq!(hash.as_str(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert!(TokenHash::parse(hash.as_str()) == Some(hash.clone()));
         assert_eq!(format!("{hash:?}"), "TokenHash");
+        assert!(TokenHash::of("").is_of_nothing() && !hash.is_of_nothing());
         for text in ["", "sealed", hash.as_str().split_at(1).1, &hash.as_str().to_uppercase()] {
             assert!(TokenHash::parse(text).is_none(), "{text}");
         }

@@ -147,8 +147,9 @@ impl Successor {
     }
 }
 
-/// The one administrative operation that the workspace remembers, so that repeating it has one effect.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The one administrative operation that the workspace remembers, so that repeating it has one effect. Its `Debug` shows
+/// only the type's name: there may be a hash in it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct LastOperation {
     /// The caller's operation id.
     pub id: String,
@@ -156,6 +157,12 @@ pub struct LastOperation {
     pub kind: String,
     /// The epoch that it made.
     pub epoch: Epoch,
+}
+
+impl std::fmt::Debug for LastOperation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LastOperation")
+    }
 }
 
 /// The machine that a workspace was asked to run on.

@@ -10,16 +10,16 @@ use shared::config::{ConfigError, Env};
 use shared::error::Error;
 use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answer};
 use shared::fields::Fields;
-use shared::guard::{self, CancelDecision, HandOverDecision};
+use shared::guard::{self, CancelDecision, HandOver, HandOverDecision, Operation};
 use shared::id::WorkspaceId;
 use shared::logging;
-use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
+use shared::operation::{OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at, read_operation, read_successor};
 use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
 use shared::time::Now;
-use shared::workspace::Epoch;
+use shared::workspace::{Epoch, Successor};
 
 /// The function.
 pub struct AdminHandOver {
@@ -69,14 +69,14 @@ impl AdminHandOver {
         logging::about(&id);
         let action = if request.is_delete() { Action::Cancel } else { Action::HandOver };
         let fields = Fields::parse_optional(request.body()?)?;
-        let operation = NamedOperation::read(&fields, request.idempotency_key()?, request.request_id())?;
+        let operation = read_operation(&fields, request.idempotency_key()?, request.request_id())?;
         Reply::ok(&self.act(&id, action, &fields, &operation).await?)
     }
 
     async fn handle_direct(&self, event: &DirectEvent) -> Result<State, Error> {
         let known = [&["workspace_id", "action"][..], &OPERATION_FIELDS, &SUCCESSOR_FIELDS].concat();
         let fields = event.fields(&known)?;
-        let id = fields.workspace_id("workspace_id")?.ok_or_else(|| fields.missing("workspace_id"))?;
+        let id = fields.required_workspace_id("workspace_id")?;
         logging::about(&id);
         let action = fields.parsed_text("action", "`hand_over` or `cancel`", |name| match name {
             "hand_over" => Some(Action::HandOver),
@@ -88,7 +88,7 @@ impl AdminHandOver {
             // A successor beside it would be a misunderstanding.
             event.fields(&[&["workspace_id", "action"][..], &OPERATION_FIELDS].concat())?;
         }
-        let operation = NamedOperation::read(&fields, None, event.request_id())?;
+        let operation = read_operation(&fields, None, event.request_id())?;
         self.act(&id, action, &fields, &operation).await
     }
 
@@ -97,13 +97,13 @@ impl AdminHandOver {
         id: &WorkspaceId,
         action: Action,
         fields: &Fields<'_>,
-        operation: &NamedOperation,
+        operation: &Operation,
     ) -> Result<State, Error> {
         match action {
             Action::Cancel => self.cancel(id, operation).await,
             Action::HandOver => {
                 let now = Now::read();
-                let successor = NamedSuccessor::read(fields, now)?;
+                let successor = read_successor(fields, now)?;
                 let successor = successor.ok_or_else(|| fields.missing("successor_token_sha256"))?;
                 self.hand_over(id, &successor, operation, now).await
             }
@@ -113,66 +113,51 @@ impl AdminHandOver {
     async fn hand_over(
         &self,
         id: &WorkspaceId,
-        successor: &NamedSuccessor,
-        operation: &NamedOperation,
+        successor: &Successor,
+        operation: &Operation,
         now: Now,
     ) -> Result<State, Error> {
-        let operation = operation.as_decided();
-        let seen = self.store.get(id).await?;
-        let decision = guard::hand_over(seen.as_ref(), &successor.hash, &operation, now);
-        if decision != HandOverDecision::HandOver {
-            return as_made(id, decision);
+        let seen = self.store.get(id).await?.ok_or(Error::WorkspaceNotFound)?;
+        if let HandOverDecision::AlreadyDone(made) = guard::hand_over(&seen, &successor.hash, operation, now)?
+        {
+            return Ok(as_made(id, made));
         }
-        let seen = seen.ok_or(Error::WorkspaceNotFound)?;
-        let update = Update::hand_over(&seen, &successor.hash, successor.expires, operation.id);
-        match self.store.update(id, update).await? {
+        match self.store.update(id, Update::hand_over(&seen, successor, &operation.id)).await? {
             Updated::Written(epoch) => {
                 tracing::info!(epoch = epoch.0, "hand-over pending");
-                Ok(state("hand_over_pending", id, Some(successor.expires), epoch))
+                Ok(as_made(id, HandOver::Pending { epoch, expires: successor.expires }))
             }
             Updated::ConditionFailed(found) => {
-                // The SDK sends a write again when its reply was lost, and then meets its own work here.
-                let found = found.as_deref().filter(|found| guard::remembered(found, operation.id).is_some());
                 let found = found.ok_or(Error::EpochChanged)?;
-                as_made(id, guard::hand_over(Some(found), &successor.hash, &operation, now))
+                Ok(as_made(id, guard::handed_over_before(&found, &successor.hash, operation, now)?))
             }
         }
     }
 
-    async fn cancel(&self, id: &WorkspaceId, operation: &NamedOperation) -> Result<State, Error> {
-        let operation = operation.as_decided();
-        let seen = self.store.get(id).await?;
-        match guard::cancel_hand_over(seen.as_ref(), &operation) {
-            CancelDecision::Cancel => {}
-            CancelDecision::AlreadyDone { epoch } => return Ok(state("cancelled", id, None, epoch)),
-            CancelDecision::Refused(refusal) => return Err(refusal.into()),
+    async fn cancel(&self, id: &WorkspaceId, operation: &Operation) -> Result<State, Error> {
+        let seen = self.store.get(id).await?.ok_or(Error::WorkspaceNotFound)?;
+        if let CancelDecision::AlreadyDone { epoch } = guard::cancel_hand_over(&seen, operation)? {
+            return Ok(state("cancelled", id, None, epoch));
         }
-        let seen = seen.ok_or(Error::WorkspaceNotFound)?;
-        match self.store.update(id, Update::cancel_hand_over(&seen, operation.id)).await? {
+        let epoch = match self.store.update(id, Update::cancel_hand_over(&seen, &operation.id)).await? {
             Updated::Written(epoch) => {
                 tracing::info!(epoch = epoch.0, "hand-over cancelled");
-                Ok(state("cancelled", id, None, epoch))
+                epoch
             }
             Updated::ConditionFailed(found) => {
-                match found.as_deref().map(|found| guard::cancel_hand_over(Some(found), &operation)) {
-                    Some(CancelDecision::AlreadyDone { epoch }) => Ok(state("cancelled", id, None, epoch)),
-                    _ => Err(Error::EpochChanged),
-                }
+                let found = found.ok_or(Error::EpochChanged)?;
+                guard::cancelled_before(&found, operation)?
             }
-        }
+        };
+        Ok(state("cancelled", id, None, epoch))
     }
 }
 
-/// What is true of a hand-over that was made before.
-fn as_made(id: &WorkspaceId, decision: HandOverDecision) -> Result<State, Error> {
-    match decision {
-        HandOverDecision::Pending { epoch, expires } => {
-            Ok(state("hand_over_pending", id, Some(expires), epoch))
-        }
-        HandOverDecision::Expired { epoch, expires } => Ok(state("hand_over_expired", id, expires, epoch)),
-        HandOverDecision::HandedOver { epoch } => Ok(state("handed_over", id, None, epoch)),
-        HandOverDecision::Refused(refusal) => Err(refusal.into()),
-        HandOverDecision::HandOver => Err(Error::EpochChanged),
+fn as_made(id: &WorkspaceId, made: HandOver) -> State {
+    match made {
+        HandOver::Pending { epoch, expires } => state("hand_over_pending", id, Some(expires), epoch),
+        HandOver::Expired { epoch, expires } => state("hand_over_expired", id, expires, epoch),
+        HandOver::HandedOver { epoch } => state("handed_over", id, None, epoch),
     }
 }
 

@@ -7,7 +7,7 @@ use shared::config::{ConfigError, Env};
 use shared::error::Error;
 use shared::event::{Answer, Event, HttpRequest, Reply};
 use shared::fields::Fields;
-use shared::guard::{self, MintDecision};
+use shared::guard::{self, MintDecision, Turn};
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::random::Random;
@@ -41,13 +41,6 @@ enum Attempt {
     Done(Option<NewToken>),
     /// The workspace was not as it had been seen; this is what was found.
     Changed(Option<Box<Workspace>>),
-}
-
-/// Whether the call may still try again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    First,
-    Last,
 }
 
 impl Function for AdminMintToken {
@@ -97,33 +90,35 @@ impl AdminMintToken {
     async fn attempt(
         &self,
         id: &WorkspaceId,
-        item: Option<&Workspace>,
+        seen: Option<&Workspace>,
         chosen: Option<&TokenHash>,
         now: Now,
         turn: Turn,
     ) -> Result<Attempt, Error> {
-        let decision = guard::mint(item, chosen, now);
-        let seen = item.ok_or(Error::WorkspaceNotFound)?;
-        match decision {
-            MintDecision::Refused(refusal) => return Err(refusal.into()),
+        let seen = seen.ok_or(Error::WorkspaceNotFound)?;
+        match guard::mint(seen, chosen, now)? {
             MintDecision::AlreadyDone => return Ok(Attempt::Done(None)),
             MintDecision::Mint => {}
         }
-        // A second write of the same hash could not be told from a first one that is still on its way.
-        if chosen.is_some() && turn == Turn::Last {
-            return Err(Error::undecided("the workspace changed during the mint"));
-        }
-        let made = if chosen.is_none() { Some(NewToken::generate(self.random)?) } else { None };
-        let prefix = made.as_ref().map(NewToken::prefix);
-        let no_token = || Error::Internal { cause: "neither a token nor a hash to mint".to_owned() };
-        let hash = chosen.or(made.as_ref().map(NewToken::hash)).ok_or_else(no_token)?;
-        match self.store.update(id, Update::mint(seen, hash, prefix, now)).await? {
+        let mut made = None;
+        let (hash, prefix) = match chosen {
+            Some(_) if turn == Turn::Last => {
+                return Err(Error::undecided("the workspace changed during the mint"));
+            }
+            Some(chosen) => (chosen.clone(), None),
+            None => {
+                let token = made.insert(NewToken::generate(self.random)?);
+                (token.hash().clone(), Some(token.prefix()))
+            }
+        };
+        match self.store.update(id, Update::mint(seen, &hash, prefix, now)).await? {
             Updated::Written(epoch) => {
                 tracing::info!(epoch = epoch.0, prefix, "API token minted");
                 Ok(Attempt::Done(made))
             }
-            // The SDK sends a write again when its reply was lost, and then meets its own work here.
-            Updated::ConditionFailed(Some(found)) if found.is_api_token(hash) => Ok(Attempt::Done(made)),
+            Updated::ConditionFailed(Some(found)) if guard::minted_before(&found, &hash) => {
+                Ok(Attempt::Done(made))
+            }
             Updated::ConditionFailed(found) => Ok(Attempt::Changed(found)),
         }
     }

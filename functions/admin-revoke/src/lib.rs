@@ -10,16 +10,15 @@ use shared::config::{ConfigError, Env};
 use shared::error::Error;
 use shared::event::{Answer, DirectEvent, Event, HttpRequest, Reply, direct_answer};
 use shared::fields::Fields;
-use shared::guard::{self, Refusal, RevokeDecision, RevokeRequest, RevokeScope};
+use shared::guard::{self, Operation, RevokeDecision, RevokeRequest, RevokeScope, Revoked};
 use shared::id::WorkspaceId;
 use shared::logging;
-use shared::operation::{NamedOperation, NamedSuccessor, OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at};
+use shared::operation::{OPERATION_FIELDS, SUCCESSOR_FIELDS, expires_at, read_operation, read_successor};
 use shared::rehearsal::Call;
 use shared::runtime::{Function, Resources};
 use shared::schema::Update;
 use shared::store::{Store, Updated};
 use shared::time::Now;
-use shared::workspace::Epoch;
 
 /// The function.
 pub struct AdminRevoke {
@@ -27,15 +26,8 @@ pub struct AdminRevoke {
     admin: AdminAuth,
 }
 
-/// What a caller asks for.
-struct Wish {
-    scope: RevokeScope,
-    successor: Option<NamedSuccessor>,
-    operation: NamedOperation,
-}
-
 #[derive(Serialize)]
-struct Revoked {
+struct Body {
     status: &'static str,
     workspace_id: String,
     revoked: usize,
@@ -68,81 +60,77 @@ impl AdminRevoke {
         let id = request.workspace_id()?;
         logging::about(&id);
         let fields = Fields::parse_optional(request.body()?)?;
-        let operation = NamedOperation::read(&fields, request.idempotency_key()?, request.request_id())?;
-        let now = Now::read();
-        Reply::ok(&self.revoke(&id, &read_wish(&fields, operation, now)?, now).await?)
+        let operation = read_operation(&fields, request.idempotency_key()?, request.request_id())?;
+        Reply::ok(&self.revoke(&id, &fields, operation).await?)
     }
 
-    async fn handle_direct(&self, event: &DirectEvent) -> Result<Revoked, Error> {
+    async fn handle_direct(&self, event: &DirectEvent) -> Result<Body, Error> {
         let known = [&["workspace_id", "scope"][..], &OPERATION_FIELDS, &SUCCESSOR_FIELDS].concat();
         let fields = event.fields(&known)?;
-        let id = fields.workspace_id("workspace_id")?.ok_or_else(|| fields.missing("workspace_id"))?;
+        let id = fields.required_workspace_id("workspace_id")?;
         logging::about(&id);
-        let operation = NamedOperation::read(&fields, None, event.request_id())?;
-        let now = Now::read();
-        self.revoke(&id, &read_wish(&fields, operation, now)?, now).await
+        let operation = read_operation(&fields, None, event.request_id())?;
+        self.revoke(&id, &fields, operation).await
     }
 
-    async fn revoke(&self, id: &WorkspaceId, wish: &Wish, now: Now) -> Result<Revoked, Error> {
-        let successor = wish.successor.as_ref();
-        let request = RevokeRequest {
-            scope: wish.scope,
-            successor: successor.map(|successor| &successor.hash),
-            operation: wish.operation.as_decided(),
-        };
-        let expires = successor.map_or(0, |successor| successor.expires);
-        let seen = self.store.get(id).await?;
-        let ended = match guard::revoke(seen.as_ref(), &request, now) {
+    async fn revoke(
+        &self,
+        id: &WorkspaceId,
+        fields: &Fields<'_>,
+        operation: Operation,
+    ) -> Result<Body, Error> {
+        let now = Now::read();
+        let request = read_request(fields, operation, now)?;
+        let Some(seen) = self.store.get(id).await? else { return Ok(nothing_to_revoke(id)) };
+        let ended = match guard::revoke(&seen, &request, now)? {
             RevokeDecision::Revoke { ended } => ended,
-            RevokeDecision::AlreadyDone { epoch } => {
-                // What was reserved then; the time may differ from the one asked for now.
-                let reserved = seen.as_ref().and_then(|seen| seen.successor.as_ref());
-                let reserved = reserved.filter(|_| successor.is_some()).map(|reserved| reserved.expires);
-                return Ok(revoked(id, 0, Some(epoch), reserved));
-            }
-            RevokeDecision::Refused(Refusal::Unknown) => return Ok(revoked(id, 0, None, None)),
-            RevokeDecision::Refused(refusal) => return Err(refusal.into()),
+            RevokeDecision::AlreadyDone(made) => return Ok(revoked(id, made)),
         };
-        let seen = seen.ok_or(Error::WorkspaceNotFound)?;
-        let reserved = successor.map(|successor| successor.expires);
-        let (ended, epoch) =
-            match self.store.update(id, Update::revoke(&seen, &request, expires, now)).await? {
-                Updated::Written(epoch) => (ended, epoch),
-                Updated::ConditionFailed(found) => {
-                    // The SDK sends a write again when its reply was lost, and then meets its own work here.
-                    match found.as_deref().map(|found| guard::revoke(Some(found), &request, now)) {
-                        Some(RevokeDecision::AlreadyDone { epoch }) if epoch == seen.epoch.next() => {
-                            (ended, epoch)
-                        }
-                        Some(RevokeDecision::AlreadyDone { epoch }) => (0, epoch),
-                        _ => return Err(Error::EpochChanged),
-                    }
-                }
-            };
+        let made = match self.store.update(id, Update::revoke(&seen, &request, now)).await? {
+            Updated::Written(epoch) => {
+                let reserved_until = request.successor.as_ref().map(|successor| successor.expires);
+                Revoked { ended, epoch, reserved_until }
+            }
+            Updated::ConditionFailed(found) => {
+                let found = found.ok_or(Error::EpochChanged)?;
+                guard::revoked_before(&found, &request, (seen.epoch, ended), now)?
+            }
+        };
         let scope = request.scope.as_str();
-        tracing::info!(scope, revoked = ended, epoch = epoch.0, "revoked");
-        Ok(revoked(id, ended, Some(epoch), reserved))
+        tracing::info!(scope, revoked = made.ended, epoch = made.epoch.0, "revoked");
+        Ok(revoked(id, made))
     }
 }
 
-fn read_wish(fields: &Fields<'_>, operation: NamedOperation, now: Now) -> Result<Wish, Error> {
+fn read_request(fields: &Fields<'_>, operation: Operation, now: Now) -> Result<RevokeRequest, Error> {
     let scope = fields.parsed_text("scope", "`all`, `owner` or `api`", |name| {
         RevokeScope::ALL.into_iter().find(|scope| scope.as_str() == name)
     })?;
     let scope = scope.unwrap_or(RevokeScope::All);
-    let successor = NamedSuccessor::read(fields, now)?;
+    let successor = read_successor(fields, now)?;
     if successor.is_some() && scope != RevokeScope::All {
         return Err(Error::invalid("scope", "`scope` must be `all` with a `successor_token_sha256`."));
     }
-    Ok(Wish { scope, successor, operation })
+    Ok(RevokeRequest { scope, successor, operation })
 }
 
-fn revoked(id: &WorkspaceId, revoked: usize, epoch: Option<Epoch>, reserved: Option<i64>) -> Revoked {
-    Revoked {
+fn revoked(id: &WorkspaceId, made: Revoked) -> Body {
+    Body {
         status: "revoked",
         workspace_id: id.as_str().to_owned(),
-        revoked,
-        epoch: epoch.map(|epoch| epoch.0),
-        expires_at: reserved.and_then(expires_at),
+        revoked: made.ended,
+        epoch: Some(made.epoch.0),
+        expires_at: made.reserved_until.and_then(expires_at),
+    }
+}
+
+/// The answer for a workspace that is not there: it has no token that lives.
+fn nothing_to_revoke(id: &WorkspaceId) -> Body {
+    Body {
+        status: "revoked",
+        workspace_id: id.as_str().to_owned(),
+        revoked: 0,
+        epoch: None,
+        expires_at: None,
     }
 }

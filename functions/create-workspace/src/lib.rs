@@ -8,6 +8,7 @@ use shared::config::{ConfigError, Env};
 use shared::error::Error;
 use shared::event::{Answer, Event, HttpRequest, Reply};
 use shared::fields::Fields;
+use shared::guard;
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::random::Random;
@@ -66,6 +67,16 @@ enum FirstToken {
     None,
 }
 
+impl FirstToken {
+    fn hash(&self) -> Option<&TokenHash> {
+        match self {
+            Self::Made(token) => Some(token.hash()),
+            Self::Chosen(hash) => Some(hash),
+            Self::Sealed | Self::None => None,
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Spawned {
     id: String,
@@ -120,12 +131,12 @@ impl CreateWorkspace {
         request.require_admin(&self.admin)?;
         let wish = self.read_wish(&Fields::parse(request.body()?)?)?;
         let (status, role) = plan(wish.profile.external, wish.url.is_some(), wish.bootstrap)?;
-        let first_token = self.first_token(role, wish.chosen)?;
         let id = match wish.id {
             Some(id) => id,
             None => WorkspaceId::generate(self.random)?,
         };
         logging::about(&id);
+        let first_token = self.first_token(role, wish.chosen)?;
         let (created_at, created_op) = (Now::read().rfc3339(), request.request_id().to_owned());
         let mut workspace =
             Workspace { url: wish.url, ..Workspace::new(id, status, wish.profile, created_at, created_op) };
@@ -135,7 +146,7 @@ impl CreateWorkspace {
                 tracing::info!(sealed = matches!(first_token, FirstToken::Sealed), "created");
                 workspace
             }
-            Created::Taken(found) if is_mine(&found, &workspace, &first_token) => *found,
+            Created::Taken(found) if guard::created_before(&found, &workspace, first_token.hash()) => *found,
             Created::Taken(_) => return Err(Error::WorkspaceExists),
         };
         let platform_url = self.platform_url.clone().unwrap_or_else(|| request.platform_url());
@@ -158,12 +169,10 @@ impl CreateWorkspace {
             external: fields.flag("external")?,
             compute,
         };
-        let url = fields.parsed_text("url", "a string", |url| Some(url.to_owned()))?;
-        let url = self.agent_urls.check(url.as_deref()).map_err(|e| Error::invalid("url", e.to_string()))?;
         Ok(Wish {
             id: fields.workspace_id("id")?,
             profile,
-            url: url.map(str::to_owned),
+            url: fields.agent_url(self.agent_urls)?,
             bootstrap: fields.parsed_text("bootstrap", "`closed` or `open`", |name| match name {
                 "closed" => Some(Bootstrap::Closed),
                 "open" => Some(Bootstrap::Open),
@@ -235,16 +244,6 @@ fn admit(workspace: &mut Workspace, role: FirstTokenRole, token: &FirstToken) {
         }
         (_, hash) => workspace.owner = Some(Owner { hash, prefix, minted_at, epoch: workspace.epoch }),
     }
-}
-
-/// Whether the workspace that was found is the one that this call, or the caller's same call before, created.
-fn is_mine(found: &Workspace, asked: &Workspace, token: &FirstToken) -> bool {
-    let same_token = match token {
-        FirstToken::Made(token) => found.is_live(token.hash()),
-        FirstToken::Chosen(hash) => found.is_live(hash),
-        FirstToken::Sealed | FirstToken::None => false,
-    };
-    same_token || found.created_op == asked.created_op
 }
 
 fn reply(workspace: Workspace, token: FirstToken, platform_url: &str) -> Result<Reply, Error> {

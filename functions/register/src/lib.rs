@@ -9,7 +9,7 @@ use shared::config::{ConfigError, Env};
 use shared::error::Error;
 use shared::event::{Answer, Event, HttpRequest, Reply};
 use shared::fields::Fields;
-use shared::guard::{self, RegisterDecision, RegisterRequest, Registration};
+use shared::guard::{self, RegisterDecision, RegisterRequest, Registration, Turn};
 use shared::id::WorkspaceId;
 use shared::logging;
 use shared::random::Random;
@@ -57,13 +57,6 @@ enum Attempt {
     Changed(Option<Box<Workspace>>),
 }
 
-/// Whether the call may still try again.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Turn {
-    First,
-    Last,
-}
-
 impl Function for Register {
     const REHEARSAL: &[Call] =
         &[Call { bearer: true, body: REGISTRATION }, Call { bearer: false, body: REGISTRATION }];
@@ -85,19 +78,18 @@ impl Register {
     async fn handle(&self, request: HttpRequest) -> Result<Reply, Error> {
         let bearer = request.bearer()?.map(|bearer| bearer.hash());
         let fields = Fields::parse(request.body()?)?;
-        let id = fields.workspace_id("id")?.ok_or_else(|| fields.missing("id"))?;
+        let id = fields.required_workspace_id("id")?;
         logging::about(&id);
         let agent_card = fields.json_object("agent_card")?.ok_or_else(|| fields.missing("agent_card"))?;
         if agent_card.len() > MAX_AGENT_CARD {
             return Err(Error::PayloadTooLarge("`agent_card` must be at most 32 KiB of JSON text."));
         }
-        let url = fields.parsed_text("url", "a string", |url| Some(url.to_owned()))?;
-        let url = self.agent_urls.check(url.as_deref()).map_err(|e| Error::invalid("url", e.to_string()))?;
+        let url = fields.agent_url(self.agent_urls)?;
         let chosen = if bearer.is_none() { fields.chosen_token()? } else { None };
         let request = RegisterRequest {
             bearer: bearer.as_ref(),
             chosen: chosen.as_ref(),
-            registration: Registration { url, agent_card },
+            registration: Registration { url: url.as_deref(), agent_card },
         };
         let registered = self.register(&id, &request).await.map_err(Error::for_an_agent)?;
         Reply::ok(&Body {
@@ -133,82 +125,56 @@ impl Register {
     async fn attempt(
         &self,
         id: &WorkspaceId,
-        item: Option<&Workspace>,
+        seen: Option<&Workspace>,
         request: &RegisterRequest<'_>,
         now: Now,
         turn: Turn,
     ) -> Result<Attempt, Error> {
-        let decision = guard::register(item, request, now);
-        let seen = item.ok_or(Error::WorkspaceNotFound)?;
+        let seen = seen.ok_or(Error::WorkspaceNotFound)?;
         let registration = &request.registration;
-        let no_bearer = || Error::Internal { cause: "decided on a bearer that is not there".to_owned() };
-        let presented = || request.bearer.ok_or_else(no_bearer);
-        match decision {
-            RegisterDecision::Refused(refusal) => Err(refusal.into()),
-            RegisterDecision::AlreadyDone { epoch } => Ok(Attempt::Done(Registered { epoch, token: None })),
-            RegisterDecision::Refresh => {
-                let presented = presented()?;
-                self.refresh(id, Update::refresh(presented, registration, now)).await
+        let decision = guard::register(seen, request, now)?;
+        let mut made = None;
+        let (update, becomes) = match decision {
+            RegisterDecision::AlreadyDone { epoch } => {
+                return Ok(Attempt::Done(Registered { epoch, token: None }));
             }
-            RegisterDecision::RefreshByApiToken => {
-                let presented = presented()?;
-                self.refresh(id, Update::refresh_by_api_token(seen, presented, registration, now)).await
+            RegisterDecision::Refresh(owner) => (Update::refresh(owner, registration, now), None),
+            RegisterDecision::RefreshByApiToken(token) => {
+                (Update::refresh_by_api_token(seen, token, registration, now), None)
             }
-            RegisterDecision::TakeOver => {
-                let successor = presented()?;
-                let update = Update::take_over(seen, successor, registration, now);
-                let written = self.store.update(id, update).await?;
-                if let Updated::Written(epoch) = written {
-                    tracing::info!(epoch = epoch.0, "taken over");
-                }
-                Ok(mine(written, None, |found| {
-                    found.is_owner(successor) && guard::is_registered(found, registration)
-                }))
+            RegisterDecision::TakeOver(successor) => {
+                (Update::take_over(seen, successor, registration, now), Some("taken over"))
             }
-            RegisterDecision::Claim => match request.chosen {
-                // A second write of the same hash could not be told from a first one that is still on its way.
-                Some(_) if turn == Turn::Last => {
-                    Err(Error::undecided("the workspace changed during the claim"))
+            RegisterDecision::Claim { chosen: Some(_) } if turn == Turn::Last => {
+                return Err(Error::undecided("the workspace changed during the claim"));
+            }
+            RegisterDecision::Claim { chosen: Some(chosen) } => {
+                (Update::claim(seen, chosen, None, registration, now), Some("claimed"))
+            }
+            RegisterDecision::Claim { chosen: None } => {
+                let token = made.insert(NewToken::generate(self.random)?);
+                let update = Update::claim(seen, token.hash(), Some(token.prefix()), registration, now);
+                (update, Some("claimed"))
+            }
+        };
+        match self.store.update(id, update).await? {
+            Updated::Written(epoch) => {
+                if let Some(what) = becomes {
+                    tracing::info!(epoch = epoch.0, "{what}");
                 }
-                Some(chosen) => {
-                    let written =
-                        self.claim(id, Update::claim(seen, chosen, None, registration, now)).await?;
-                    Ok(mine(written, None, |found| {
-                        found.is_owner(chosen) && guard::is_registered(found, registration)
-                    }))
-                }
-                None => {
-                    let token = NewToken::generate(self.random)?;
-                    let update = Update::claim(seen, token.hash(), Some(token.prefix()), registration, now);
-                    let written = self.claim(id, update).await?;
-                    // Nobody else knows this hash: where it is the owner's, this call's write made it so.
-                    let hash = token.hash().clone();
-                    Ok(mine(written, Some(token), |found| found.is_owner(&hash)))
-                }
-            },
+                Ok(Attempt::Done(Registered { epoch, token: made }))
+            }
+            Updated::ConditionFailed(Some(found))
+                if guard::registered_before(
+                    &found,
+                    &decision,
+                    made.as_ref().map(NewToken::hash),
+                    registration,
+                ) =>
+            {
+                Ok(Attempt::Done(Registered { epoch: found.epoch, token: made }))
+            }
+            Updated::ConditionFailed(found) => Ok(Attempt::Changed(found)),
         }
-    }
-
-    async fn refresh(&self, id: &WorkspaceId, update: Update) -> Result<Attempt, Error> {
-        Ok(mine(self.store.update(id, update).await?, None, |_| false))
-    }
-
-    async fn claim(&self, id: &WorkspaceId, update: Update) -> Result<Updated, Error> {
-        let written = self.store.update(id, update).await?;
-        if let Updated::Written(epoch) = written {
-            tracing::info!(epoch = epoch.0, "claimed");
-        }
-        Ok(written)
-    }
-}
-
-/// A write whose condition failed may be one that landed before: its reply was lost and the SDK sent it again.
-fn mine(written: Updated, token: Option<NewToken>, is_mine: impl FnOnce(&Workspace) -> bool) -> Attempt {
-    match written {
-        Updated::Written(epoch) => Attempt::Done(Registered { epoch, token }),
-        Updated::ConditionFailed(Some(found)) if is_mine(&found) => {
-            Attempt::Done(Registered { epoch: found.epoch, token })
-        }
-        Updated::ConditionFailed(found) => Attempt::Changed(found),
     }
 }
