@@ -17,15 +17,15 @@ use aws_types::SdkConfig;
 use crate::config::{ConfigError, Env};
 
 /// For the TCP and TLS handshakes. DynamoDB is in the same region, a few milliseconds away.
-pub const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// For one attempt. DynamoDB answers in some 10 ms; what takes 100 times that is lost, and another attempt is better.
-pub const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_000);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// For one request with all its attempts.
-pub const OPERATION_TIMEOUT: Duration = Duration::from_millis(3_000);
+const OPERATION_TIMEOUT: Duration = Duration::from_millis(3_000);
 /// The SDK's retries are the only ones: a second layer would multiply them.
-pub const MAX_ATTEMPTS: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// The upper bound of the random wait before the first retry. The SDK's own, 1 s, would use the time up.
-pub const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
+const INITIAL_BACKOFF: Duration = Duration::from_millis(50);
 /// For opening the connection during init, answer included. Usually that takes some tens of milliseconds; when it
 /// takes this long the store is in trouble, and a caller had better hear that from a call than wait for the init.
 pub const WARM_UP_TIMEOUT: Duration = Duration::from_millis(500);
@@ -41,7 +41,7 @@ pub fn behavior_version() -> BehaviorVersion {
 ///
 /// # Errors
 /// [`ConfigError`] when one of the variables is missing.
-pub fn from_environment(env: &Env<'_>) -> Result<Client, ConfigError> {
+pub(crate) fn from_environment(env: &Env<'_>) -> Result<Client, ConfigError> {
     Ok(from_sdk_config(&sdk_config(env)?.build()))
 }
 
@@ -49,7 +49,7 @@ pub fn from_environment(env: &Env<'_>) -> Result<Client, ConfigError> {
 ///
 /// # Errors
 /// [`ConfigError`] when one of the variables is missing.
-pub fn with_http_client(env: &Env<'_>, http_client: SharedHttpClient) -> Result<Client, ConfigError> {
+pub(crate) fn with_http_client(env: &Env<'_>, http_client: SharedHttpClient) -> Result<Client, ConfigError> {
     Ok(from_sdk_config(&sdk_config(env)?.http_client(http_client).build()))
 }
 

@@ -46,7 +46,7 @@ impl<'a> Env<'a> {
         (self.0)(name).filter(|value| !value.is_empty())
     }
 
-    /// [`TABLE_NAME`]: 3 to 255 of `[A-Za-z0-9_.-]`, or an ARN.
+    /// [`TABLE_NAME`]: a name or an ARN, as far as their letters and lengths go; DynamoDB knows the rest.
     ///
     /// # Errors
     /// [`ConfigError`] when it is missing or cannot be a table's name.

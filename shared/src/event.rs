@@ -78,16 +78,19 @@ impl Event {
     pub fn parse(event: LambdaEvent<Box<RawValue>>) -> Result<Self, Error> {
         let LambdaEvent { payload, context } = event;
         // Without `requestContext` this fails: the library's type has no default for it.
-        if let Ok(request) = serde_json::from_str(payload.get()) {
-            let request = harmless(request).ok_or(NOT_AN_HTTP_EVENT)?;
-            return Ok(Self::Http(Box::new(HttpEvent {
-                request: LambdaRequest::ApiGatewayV2(request),
-                context,
-            })));
-        }
+        let not_http = match serde_json::from_str(payload.get()) {
+            Ok(request) => {
+                let request = LambdaRequest::ApiGatewayV2(harmless(request).ok_or(NOT_AN_HTTP_EVENT)?);
+                return Ok(Self::Http(Box::new(HttpEvent { request, context })));
+            }
+            Err(error) => error,
+        };
         let shape: Shape = serde_json::from_str(payload.get())
             .map_err(|_| Error::InvalidJson("The payload must be a JSON object."))?;
         if shape.request_context {
+            // Where it came through API Gateway, every caller has a bare 500 now. The error's own text may hold a value.
+            let (line, column) = (not_http.line(), not_http.column());
+            tracing::error!(line, column, "an event with requestContext cannot be read");
             return Err(NOT_AN_HTTP_EVENT);
         }
         Ok(Self::Direct(DirectEvent { payload, request_id: context.request_id }))

@@ -7,11 +7,12 @@
 //! | the operator's credential | [`admin`] |
 //! | one workspace as a value | [`workspace`] |
 //! | attribute names, conditions and update expressions | [`schema`] |
-//! | requests to DynamoDB and what their answers mean | [`store`] |
+//! | requests to DynamoDB and what their answers mean, and the client's timeouts | [`store`], [`client`] |
 //! | where an agent's URL may point | [`agent_url`] |
 //! | errors, and how HTTP and direct callers see them | [`error`] |
-//! | reading a request | [`event`], [`fields`], [`operation`] |
+//! | reading a request | [`event`], [`fields`], [`operation`], [`id`] |
 //! | how a function starts and answers | [`runtime`], [`rehearsal`], [`config`], [`logging`] |
+//! | where randomness and the time come from | [`random`], [`time`] |
 
 pub mod admin;
 pub mod agent_url;

@@ -99,7 +99,7 @@ async fn set_up<F: Function>(env: &Env<'_>) -> Result<F, ConfigError> {
 async fn warm_up(store: &Store, request: WarmUp) {
     match tokio::time::timeout(client::WARM_UP_TIMEOUT, store.warm_up(request)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!("no connection to the store during init: {error}"),
-        Err(_) => tracing::warn!("no connection to the store during init: no answer in time"),
+        Ok(Err(error)) => tracing::warn!("the store could not be asked during init: {error}"),
+        Err(_) => tracing::warn!("the store could not be asked during init: no answer in time"),
     }
 }

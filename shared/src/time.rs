@@ -17,7 +17,7 @@ impl Now {
         Self(OffsetDateTime::now_utc())
     }
 
-    /// The moment that many seconds after the Unix epoch, or `None` past the year 9999.
+    /// The moment that many seconds after the Unix epoch, or `None` outside the years -9999 to 9999.
     pub fn from_epoch_seconds(seconds: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self)
     }
