@@ -207,6 +207,20 @@ def hand_over_and_nobody_comes_then_the_same_input_again(world):
     _is_proof(_ends(again.end(), "Succeeded"), ada, since=4)
 
 
+def hand_over_and_nobody_comes_then_at_the_epoch_that_was_expected(world):
+    ada = world.workspace()
+    given = ada.hand_over_input(timeout_seconds=1, expected_epoch=1)
+    seen = _ends(world.run(given), "FlipTimedOut")["last_state_seen"]
+    _ends(world.run(given), "EpochChanged")
+    assert ada.source_serves()
+    # What the runbook says to do.
+    given = {**given, "operation_id": "again", "expected_epoch": seen["epoch"], "timeout_seconds": 60}
+    again = world.start(given)
+    wait_until("the second hand-over", lambda: ada.calls("admin-hand-over")[-1].get("status") == "hand_over_pending")
+    _equal(ada.register(ada.target_url, ada.successor_token)[0], 200)
+    _is_proof(_ends(again.end(), "Succeeded"), ada, since=seen["epoch"] + 1)
+
+
 def revoke_and_the_target_registers_another_url(world):
     ada = world.workspace()
     given = ada.input(timeout_seconds=5)
