@@ -321,8 +321,16 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
     let (method, route) = function.route(http.is_delete);
     let encoded: String = id.iter().flat_map(|id| id.bytes()).map(|byte| format!("%{byte:02X}")).collect();
     let path = route.replace("{id}", &encoded);
-    let domain =
-        ["registry.example.com", "a1b2.execute-api.eu-west-1.amazonaws.com", "127.0.0.1:9000", "[::1]:80", "", "a b", "[::1", "a:99999"];
+    let domain = [
+        "registry.example.com",
+        "a1b2.execute-api.eu-west-1.amazonaws.com",
+        "127.0.0.1:9000",
+        "[::1]:80",
+        "",
+        "a b",
+        "[::1",
+        "a:99999",
+    ];
     let domain = domain[usize::from(http.domain) % domain.len()];
     let stage = ["$default", "prod", "v1"][usize::from(http.stage) % 3];
 
