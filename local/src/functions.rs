@@ -169,6 +169,7 @@ fn to_json(error: &Diagnostic) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use shared::logging::OWN_CRATES;
     use shared::random::Random;
 
     fn functions(template: &Template, admin_digest: &str) -> Result<Functions, SetUpError> {
@@ -196,6 +197,13 @@ mod tests {
         assert!(functions.0.keys().eq(known));
         assert!(functions.get("admin-revoke").is_some_and(|found| found.name() == "admin-revoke"));
         assert!(functions.get("admin_revoke").is_none());
+    }
+
+    #[test]
+    fn the_level_asked_for_is_that_of_every_function() {
+        for (name, _) in CONSTRUCTORS {
+            assert!(OWN_CRATES.contains(&name.replace('-', "_").as_str()), "{name}");
+        }
     }
 
     #[test]

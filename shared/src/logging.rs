@@ -24,7 +24,7 @@ pub enum LogFormat {
 }
 
 /// The crates whose lines follow the level asked for.
-const OWN_CRATES: [&str; 8] = [
+pub const OWN_CRATES: [&str; 8] = [
     "shared",
     "create_workspace",
     "register",
