@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use local::template::Template;
-use local::{EmbeddedEngine, Storage, engine};
+use local::{EmbeddedEngine, engine, table};
 
 use crate::cases::{ADMIN_TOKEN_SHA256, Call, Case, FLOOR};
 use crate::process::Process;
@@ -133,13 +133,12 @@ impl Bench {
         let (engine, endpoint, engine_name) = match &options.dynamodb_endpoint {
             Some(endpoint) => (None, endpoint.clone(), endpoint.clone()),
             None => {
-                let engine =
-                    EmbeddedEngine::start(Storage::Memory).await.map_err(|error| error.to_string())?;
+                let engine = EmbeddedEngine::start(None).await.map_err(|error| error.to_string())?;
                 let endpoint = engine.endpoint().to_owned();
                 (Some(engine), endpoint, "embedded".to_owned())
             }
         };
-        let ready = engine::ensure_table(&endpoint, TABLE, &template.table).await;
+        let ready = table::ensure(&endpoint, TABLE, &template.table).await;
         ready.map_err(|error| error.to_string())?;
         let roots = output.join("roots.pem");
         let front = TlsFront::start(&endpoint, &roots).await.map_err(|error| error.to_string())?;

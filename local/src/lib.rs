@@ -12,7 +12,7 @@
 //! | API Gateway | [`gateway`], [`http_event`] |
 //! | Lambda's Invoke API | [`invoke_api`] |
 //! | connections, and which of the two a request is for | [`server`], [`request_body`] |
-//! | DynamoDB | [`engine`] |
+//! | DynamoDB | [`engine`], [`table`] |
 //! | the operator's credential | [`admin_token`] |
 //! | the command line | [`cli`], [`demo`], [`http_client`] |
 
@@ -29,8 +29,9 @@ pub mod registry;
 pub mod request_body;
 pub mod route;
 pub mod server;
+pub mod table;
 pub mod template;
 
 pub use admin_token::AdminToken;
-pub use engine::{EmbeddedEngine, Engine, Storage};
+pub use engine::{EmbeddedEngine, Engine};
 pub use registry::{Options, Registry, StartError};

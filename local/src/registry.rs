@@ -12,11 +12,12 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::admin_token::AdminToken;
-use crate::engine::{self, EmbeddedEngine, Engine, EngineError, Storage};
+use crate::engine::{self, EmbeddedEngine, Engine, EngineError};
 use crate::functions::{Functions, Outcome, SetUpError};
 use crate::gateway::Gateway;
 use crate::invoke_api::InvokeApi;
 use crate::server::{Apis, Server};
+use crate::table::{self, TableError};
 use crate::template::{Template, TemplateError};
 
 /// The port that is listened on unless another is asked for.
@@ -84,25 +85,24 @@ pub enum StartError {
     /// A function refuses to start.
     #[error(transparent)]
     SetUp(#[from] SetUpError),
-    /// There is no engine, or no table in it.
+    /// There is no engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// There is no table in it.
+    #[error(transparent)]
+    Table(#[from] TableError),
 }
 
 /// A registry that runs until it is stopped or dropped.
 pub struct Registry {
     url: String,
-    engine: RunningEngine,
+    /// Its own engine; there is none where it uses somebody else's.
+    engine: Option<EmbeddedEngine>,
+    dynamodb_endpoint: String,
     table_name: String,
     admin_token: AdminToken,
     functions: Arc<Functions>,
     server: Server,
-}
-
-/// The engine that a registry uses: its own, or somebody else's.
-enum RunningEngine {
-    Own(EmbeddedEngine),
-    At(String),
 }
 
 impl Registry {
@@ -113,9 +113,9 @@ impl Registry {
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let template = Template::embedded()?;
         let (listener, listening) = listen(SocketAddr::new(options.host, options.port)).await?;
-        let engine = RunningEngine::start(options.engine).await?;
-        engine::ensure_table(engine.endpoint(), &options.table_name, &template.table).await?;
-        let store_endpoint = options.store_endpoint.as_deref().unwrap_or(engine.endpoint());
+        let (engine, dynamodb_endpoint) = start_engine(options.engine).await?;
+        table::ensure(&dynamodb_endpoint, &options.table_name, &template.table).await?;
+        let store_endpoint = options.store_endpoint.as_deref().unwrap_or(&dynamodb_endpoint);
         let resources = Resources { dynamodb: engine::client(store_endpoint), random: options.random };
         let parameters = BTreeMap::from([
             ("AdminTokenSha256", options.admin_token.sha256()),
@@ -131,6 +131,7 @@ impl Registry {
         Ok(Self {
             url: format!("http://{listening}"),
             engine,
+            dynamodb_endpoint,
             table_name: options.table_name,
             admin_token: options.admin_token,
             functions,
@@ -145,7 +146,7 @@ impl Registry {
 
     /// The address of the DynamoDB engine itself.
     pub fn dynamodb_endpoint(&self) -> &str {
-        self.engine.endpoint()
+        &self.dynamodb_endpoint
     }
 
     /// The name of the table.
@@ -167,30 +168,25 @@ impl Registry {
     /// Answers what is being answered, for some seconds at most, and ends.
     pub async fn stop(self) {
         self.server.stop().await;
-        if let RunningEngine::Own(engine) = self.engine {
+        if let Some(engine) = self.engine {
             engine.stop().await;
         }
     }
 }
 
-impl RunningEngine {
-    async fn start(engine: Engine) -> Result<Self, EngineError> {
-        match engine {
-            Engine::Memory => EmbeddedEngine::start(Storage::Memory).await.map(Self::Own),
-            Engine::File(path) => EmbeddedEngine::start(Storage::File(path)).await.map(Self::Own),
-            Engine::Endpoint(endpoint) => {
-                engine::check_endpoint(&endpoint)?;
-                Ok(Self::At(endpoint))
-            }
+/// Starts the engine, unless it is somebody else's, and tells where it is reached.
+async fn start_engine(engine: Engine) -> Result<(Option<EmbeddedEngine>, String), EngineError> {
+    let file = match engine {
+        Engine::Memory => None,
+        Engine::File(path) => Some(path),
+        Engine::Endpoint(endpoint) => {
+            engine::check_endpoint(&endpoint)?;
+            return Ok((None, endpoint));
         }
-    }
-
-    fn endpoint(&self) -> &str {
-        match self {
-            Self::Own(engine) => engine.endpoint(),
-            Self::At(endpoint) => endpoint,
-        }
-    }
+    };
+    let engine = EmbeddedEngine::start(file).await?;
+    let endpoint = engine.endpoint().to_owned();
+    Ok((Some(engine), endpoint))
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
@@ -231,7 +227,7 @@ mod tests {
 
     #[tokio::test]
     async fn several_registries_share_an_engine() {
-        let engine = EmbeddedEngine::start(Storage::Memory).await.expect("an engine");
+        let engine = EmbeddedEngine::start(None).await.expect("an engine");
         let shared =
             || Options { engine: Engine::Endpoint(engine.endpoint().to_owned()), ..Options::default() };
         let (one, two) = tokio::join!(start(shared()), start(shared()));

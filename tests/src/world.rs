@@ -6,7 +6,7 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry, Storage};
+use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::agent_url::AgentUrlPolicy;
@@ -99,7 +99,7 @@ impl World {
         let (engine, endpoint) = match external_endpoint() {
             Some(endpoint) => (None, endpoint),
             None => {
-                let engine = EmbeddedEngine::start(Storage::Memory).await.unwrap();
+                let engine = EmbeddedEngine::start(None).await.unwrap();
                 let endpoint = engine.endpoint().to_owned();
                 (Some(engine), endpoint)
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry, Storage};
+use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
@@ -71,7 +71,7 @@ pub async fn run(plan: &Plan) -> Outcome {
     let (engine, endpoint) = match &plan.endpoint {
         Some(endpoint) => (None, endpoint.clone()),
         None => {
-            let engine = EmbeddedEngine::start(Storage::Memory).await.unwrap();
+            let engine = EmbeddedEngine::start(None).await.unwrap();
             let endpoint = engine.endpoint().to_owned();
             (Some(engine), endpoint)
         }

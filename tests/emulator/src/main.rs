@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
 async fn run(options: Options) -> Result<(), String> {
     let template = Template::embedded().map_err(|error| error.to_string())?;
     let table = format!("workspaces-{}", std::process::id());
-    let ready = local::engine::ensure_table(&options.dynamodb_endpoint, &table, &template.table).await;
+    let ready = local::table::ensure(&options.dynamodb_endpoint, &table, &template.table).await;
     ready.map_err(|error| error.to_string())?;
     let http = reqwest::Client::builder().no_proxy().build().map_err(|error| error.to_string())?;
     let suite = Suite { options, template, table, http };
