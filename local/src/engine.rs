@@ -138,7 +138,7 @@ pub fn client(endpoint: &str) -> Client {
 ///
 /// # Errors
 /// [`EngineError::InvalidEndpoint`].
-pub fn check_endpoint(endpoint: &str) -> Result<(), EngineError> {
+pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), EngineError> {
     let url = Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     match url.filter(Url::has_host) {
         Some(_) => Ok(()),

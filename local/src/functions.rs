@@ -98,11 +98,6 @@ impl Functions {
 }
 
 impl LocalFunction {
-    /// The name of its crate.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
     /// Invokes the function. It goes on to its end when the caller does not wait for it.
     ///
     /// # Errors
@@ -195,7 +190,7 @@ mod tests {
         let mut known = CONSTRUCTORS.map(|(name, _)| name);
         known.sort_unstable();
         assert!(functions.0.keys().eq(known));
-        assert!(functions.get("admin-revoke").is_some_and(|found| found.name() == "admin-revoke"));
+        assert!(functions.get("admin-revoke").is_some_and(|found| found.name == "admin-revoke"));
         assert!(functions.get("admin_revoke").is_none());
     }
 

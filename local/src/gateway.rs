@@ -18,7 +18,7 @@ use crate::request_body::{self, BodyError};
 use crate::route::{self, Route};
 
 /// The largest body that API Gateway takes, in bytes.
-pub const MAX_BODY: usize = 10 * 1024 * 1024;
+const MAX_BODY: usize = 10 * 1024 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 

@@ -18,9 +18,9 @@ use crate::functions::{ACCOUNT_ID, Functions, LocalFunction, NOT_JSON};
 use crate::request_body::{self, BodyError};
 
 /// The largest payload of a synchronous invocation, in bytes.
-pub const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
+const MAX_PAYLOAD: usize = 6 * 1024 * 1024;
 /// The largest payload of an asynchronous invocation, in bytes.
-pub const MAX_EVENT_PAYLOAD: usize = 1024 * 1024;
+const MAX_EVENT_PAYLOAD: usize = 1024 * 1024;
 
 const INVOCATION_TYPE: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");

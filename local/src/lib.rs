@@ -6,32 +6,32 @@
 //!
 //! | looking for | module |
 //! | --- | --- |
-//! | how it is put together, started and stopped | [`registry`] |
+//! | how it is put together, started and stopped | `registry` |
 //! | what is read from `template.yaml` | [`template`], [`route`] |
-//! | the functions and how they are invoked | [`functions`] |
-//! | API Gateway | [`gateway`], [`http_event`] |
-//! | Lambda's Invoke API | [`invoke_api`] |
-//! | connections, and which of the two a request is for | [`server`], [`request_body`] |
+//! | the functions and how they are invoked | `functions` |
+//! | API Gateway | `gateway`, `http_event` |
+//! | Lambda's Invoke API | `invoke_api` |
+//! | connections, and which of the two a request is for | `server`, `request_body` |
 //! | DynamoDB | [`engine`], [`table`] |
-//! | the operator's credential | [`admin_token`] |
-//! | the command line | [`cli`], [`demo`], [`http_client`] |
+//! | the operator's credential | `admin_token` |
+//! | the command line | [`cli`], `demo`, `http_client` |
 
-pub mod admin_token;
+mod admin_token;
 pub mod cli;
-pub mod demo;
+mod demo;
 pub mod engine;
-pub mod functions;
-pub mod gateway;
-pub mod http_client;
-pub mod http_event;
-pub mod invoke_api;
-pub mod registry;
-pub mod request_body;
+mod functions;
+mod gateway;
+mod http_client;
+mod http_event;
+mod invoke_api;
+mod registry;
+mod request_body;
 pub mod route;
-pub mod server;
+mod server;
 pub mod table;
 pub mod template;
 
-pub use admin_token::AdminToken;
+pub use admin_token::{AdminToken, InvalidAdminToken};
 pub use engine::{EmbeddedEngine, Engine};
 pub use registry::{Options, Registry, StartError};

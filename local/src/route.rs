@@ -18,12 +18,12 @@ enum Segment {
 }
 
 /// The path's parameters by name, still percent-encoded.
-pub type RawParameters<'a> = Vec<(&'a str, &'a str)>;
+pub(crate) type RawParameters<'a> = Vec<(&'a str, &'a str)>;
 
 impl Route {
     /// A route as the template has it. `None` for what this gateway does not know: other methods, `ANY`, greedy
     /// parameters and parameters that are part of a segment.
-    pub fn parse(method: &str, path: &str, function: &str) -> Option<Self> {
+    pub(crate) fn parse(method: &str, path: &str, function: &str) -> Option<Self> {
         let method = match method.to_ascii_uppercase().as_str() {
             "GET" => Method::GET,
             "POST" => Method::POST,
@@ -42,7 +42,7 @@ impl Route {
     }
 
     /// The function's name.
-    pub fn function(&self) -> &str {
+    pub(crate) fn function(&self) -> &str {
         &self.function
     }
 
@@ -78,7 +78,7 @@ impl Segment {
 }
 
 /// The request's route: of two that fit, the one with fewer parameters.
-pub fn find<'a>(
+pub(crate) fn find<'a>(
     routes: &'a [Route],
     method: &Method,
     path: &'a str,

@@ -227,7 +227,7 @@ impl Template {
     ///
     /// # Errors
     /// [`TemplateError`] when it holds what is not understood here.
-    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+    fn parse(text: &str) -> Result<Self, TemplateError> {
         let document: Document = yaml_serde::from_str(text)
             .map_err(|source| TemplateError::Form { place: "the document".to_owned(), source })?;
         let globals = document.globals.function;
