@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry};
+use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use shared::agent_url::AgentUrlPolicy;
@@ -51,6 +52,40 @@ impl Reply {
         let token = token.into_iter().find_map(Value::as_str);
         token.unwrap_or_else(|| panic!("no token in {}: {}", self.status, self.text)).to_owned()
     }
+}
+
+/// A route of the contract.
+#[derive(Clone, Debug)]
+pub struct Route {
+    pub method: Method,
+    pub path: String,
+    /// The admin token, and nothing else, is accepted.
+    pub is_admin: bool,
+    /// A body that is fine, with no more in it than has to be; `None` where none is read.
+    pub body: Option<Value>,
+}
+
+impl std::fmt::Display for Route {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
+
+/// All routes, those of one workspace for this one. Asked in this order, each succeeds.
+pub fn routes(id: &str) -> [Route; 7] {
+    let of = |rest: &str| format!("/admin/workspaces/{id}/{rest}");
+    let successor = json!({"successor_token_sha256": sha256("a successor's token")});
+    let registration = json!({"id": id, "agent_card": {}});
+    [
+        (Method::POST, "/workspaces".to_owned(), true, Some(json!({"name": "x"}))),
+        (Method::POST, "/registry/register".to_owned(), false, Some(registration)),
+        (Method::POST, of("hand-over"), true, Some(successor)),
+        (Method::DELETE, of("hand-over"), true, Some(json!({}))),
+        (Method::POST, of("tokens"), true, Some(json!({}))),
+        (Method::GET, format!("/workspaces/{id}"), false, None),
+        (Method::POST, of("revoke-auth-tokens"), true, Some(json!({}))),
+    ]
+    .map(|(method, path, is_admin, body)| Route { method, path, is_admin, body })
 }
 
 /// How a world differs from the usual.
@@ -174,6 +209,17 @@ impl World {
 
     pub fn keep_secret(&self, secret: &str) {
         self.secrets.lock().unwrap().push(secret.to_owned());
+    }
+
+    /// A request to this route, without a body so far.
+    pub fn request(&self, route: &Route, bearer: Option<&str>) -> reqwest::RequestBuilder {
+        let url = format!("{}{}", self.registry.url(), route.path);
+        authorized(self.http.request(route.method.clone(), url), bearer)
+    }
+
+    /// The bearer that this route accepts: the admin token, or the owner's.
+    pub fn bearer_for<'a>(&'a self, route: &Route, owner: &'a str) -> Option<&'a str> {
+        Some(if route.is_admin { &self.admin } else { owner })
     }
 
     /// Sends a request and records the response. The token that it may show becomes a secret from here on.

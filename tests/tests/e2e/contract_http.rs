@@ -1,36 +1,63 @@
 //! What holds for every route: headers, errors, authentication first.
 
+use local::template::Template;
 use serde_json::{Value, json};
 use shared::config::Env;
 use shared::random::Random;
 use shared::runtime::{Function, Resources};
-use tests::world::{LOG, test};
+use tests::world::{LOG, Reply, routes, test};
+
+#[test]
+fn the_tests_know_every_route_that_is_deployed() {
+    let mut known = routes("{id}").map(|route| route.to_string());
+    let deployed = Template::embedded().unwrap().functions.into_iter().flat_map(|function| function.routes);
+    let mut deployed: Vec<_> = deployed.map(|route| route.key()).collect();
+    known.sort();
+    deployed.sort();
+    assert_eq!(known.as_slice(), deployed);
+}
 
 #[tokio::test]
 async fn every_response_is_json_that_nobody_stores() {
     test(async |w| {
         let (id, token) = w.spawned().await;
-        for reply in [
-            w.create(json!({"name": "x"})).await,
-            w.create(json!({})).await,
-            w.register_url(&id, Some(&token), "https://a.example").await,
-            w.register_url(&id, None, "https://a.example").await,
-            w.revoke(&id, json!({})).await,
-            w.mint(&id, json!({})).await,
-            w.get(&format!("/workspaces/{id}"), Some(w.admin())).await,
-            w.get(&format!("/workspaces/{id}"), None).await,
-        ] {
-            assert_eq!(reply.header("cache-control"), Some("no-store"));
-            assert_eq!(reply.header("content-type"), Some("application/json"));
-            if reply.status >= 400 {
-                assert!(!reply.code().is_empty() && reply.json["error"].as_str().unwrap().ends_with('.'));
-                let request_id = reply.json["request_id"].as_str().unwrap();
-                assert!(LOG.text().contains(request_id), "the log can be searched for it");
-                assert_eq!(reply.json.get("field").is_some(), reply.code() == "invalid_request");
+        for route in routes(&id) {
+            let bearer = w.bearer_for(&route, &token);
+            let with_body = |bearer| match &route.body {
+                Some(body) => w.request(&route, bearer).json(body),
+                None => w.request(&route, bearer),
+            };
+            let mut asked = vec![(with_body(None), 401), (with_body(bearer), 200)];
+            if route.body.is_some() {
+                asked.push((w.request(&route, bearer).body("[]"), 400));
             }
+            for (request, status) in asked {
+                let reply = w.send(request).await;
+                let is_fine = (200..=201).contains(&reply.status);
+                assert!(reply.status == status || status == 200 && is_fine, "{route}: {}", reply.text);
+                assert_eq!(reply.header("cache-control"), Some("no-store"), "{route}");
+                assert_eq!(reply.header("content-type"), Some("application/json"), "{route}");
+                is_said(&reply);
+            }
+        }
+        // The id in the path is the other thing that every route of a workspace has in common.
+        for route in routes("a%20b").iter().filter(|route| route.path.contains("a%20b")) {
+            let reply = w.send(w.request(route, Some(w.admin()))).await;
+            assert_eq!((reply.status, &reply.json["field"]), (400, &json!("id")), "{route}");
+            is_said(&reply);
         }
     })
     .await;
+}
+
+/// An error has a sentence, a code, and a request id by which its log lines are found.
+fn is_said(reply: &Reply) {
+    if reply.status >= 400 {
+        assert!(!reply.code().is_empty() && reply.json["error"].as_str().unwrap().ends_with('.'));
+        let request_id = reply.json["request_id"].as_str().unwrap();
+        assert!(LOG.text().contains(request_id), "the log can be searched for it");
+        assert_eq!(reply.json.get("field").is_some(), reply.code() == "invalid_request");
+    }
 }
 
 #[tokio::test]
@@ -39,26 +66,20 @@ async fn g12_admin_routes_take_the_admin_token_and_nothing_else() {
         let (id, owner) = w.spawned().await;
         let api = w.mint(&id, json!({})).await.token();
         let (stranger, _) = w.chosen_token();
-        let routes = [
-            "/workspaces".to_owned(),
-            format!("/admin/workspaces/{id}/tokens"),
-            format!("/admin/workspaces/{id}/revoke-auth-tokens"),
-            format!("/admin/workspaces/{id}/hand-over"),
-            "/admin/workspaces/a%20b/tokens".to_owned(),
-        ];
         let before = w.items().await;
-        for route in &routes {
-            // Authentication comes first: the body is not even JSON.
-            let (missing, requests) = w.requests_of(w.post(route, None, json!("x"))).await;
+        for route in routes(&id).iter().chain(&routes("a%20b")).filter(|route| route.is_admin) {
+            // Authentication comes first: the body is not even an object.
+            let request = w.send(w.request(route, None).json("x"));
+            let (missing, requests) = w.requests_of(request).await;
             assert_eq!((missing.status, missing.code()), (401, "missing_token"), "{route}");
-            assert_eq!(missing.header("www-authenticate"), Some("Bearer"));
-            assert!(requests.is_empty());
+            assert_eq!(missing.header("www-authenticate"), Some("Bearer"), "{route}");
+            assert!(requests.is_empty(), "{route}");
             for bearer in [owner.as_str(), &api, &stranger, "short"] {
-                let (reply, requests) =
-                    w.requests_of(w.post(route, Some(bearer), json!({"name": "x"}))).await;
+                let request = w.send(w.request(route, Some(bearer)).json(&route.body));
+                let (reply, requests) = w.requests_of(request).await;
                 assert_eq!((reply.status, reply.code()), (401, "invalid_token"), "{route}");
                 assert_eq!(reply.header("www-authenticate"), Some("Bearer error=\"invalid_token\""));
-                assert!(requests.is_empty(), "an admin token is checked offline");
+                assert!(requests.is_empty(), "an admin token is checked offline: {route}");
             }
         }
         assert_eq!(w.items().await, before);
@@ -70,13 +91,8 @@ async fn g12_admin_routes_take_the_admin_token_and_nothing_else() {
 async fn what_is_no_json_object_is_said_so() {
     test(async |w| {
         let (id, token) = w.spawned().await;
-        let routes = [
-            ("/workspaces".to_owned(), w.admin().to_owned()),
-            ("/registry/register".to_owned(), token),
-            (format!("/admin/workspaces/{id}/tokens"), w.admin().to_owned()),
-            (format!("/admin/workspaces/{id}/revoke-auth-tokens"), w.admin().to_owned()),
-        ];
-        for (route, bearer) in routes {
+        for route in routes(&id).iter().filter(|route| route.body.is_some()) {
+            let request = || w.request(route, w.bearer_for(route, &token));
             for body in [
                 &b"{"[..],
                 b"[]",
@@ -90,15 +106,13 @@ async fn what_is_no_json_object_is_said_so() {
                 b"\x0b",
                 "\u{a0}".as_bytes(),
             ] {
-                let url = format!("{}{route}", w.registry.url());
                 for content_type in ["application/json", "application/octet-stream"] {
-                    let request = w.http.post(&url).bearer_auth(&bearer).header("content-type", content_type);
+                    let request = request().header("content-type", content_type);
                     let reply = w.send(request.body(body.to_vec())).await;
                     assert_eq!((reply.status, reply.code()), (400, "invalid_json"), "{route} {body:?}");
                 }
             }
-            let large = w.http.post(format!("{}{route}", w.registry.url())).bearer_auth(&bearer);
-            let reply = w.send(large.body(vec![b' '; 64 * 1024 + 1])).await;
+            let reply = w.send(request().body(vec![b' '; 64 * 1024 + 1])).await;
             assert_eq!((reply.status, reply.code()), (413, "payload_too_large"), "{route}");
         }
     })
@@ -167,6 +181,7 @@ async fn what_has_no_route_is_not_found() {
             ("GET", "/registry/register"),
             ("POST", "/workspaces/x/"),
             ("PUT", "/workspaces"),
+            ("GET", "/admin/workspaces/x/hand-over"),
         ] {
             let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
             let reply = w.send(w.http.request(method, format!("{}{path}", w.registry.url()))).await;

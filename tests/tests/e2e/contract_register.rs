@@ -3,7 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use serde_json::json;
 use shared::agent_url::AgentUrlPolicy;
-use tests::world::{Setup, sha256, test, test_with};
+use tests::world::{Setup, routes, sha256, test, test_with};
 
 #[tokio::test]
 async fn the_first_caller_claims_an_open_door() {
@@ -87,21 +87,6 @@ async fn g10_a_removed_workspace_stays_removed() {
         let (id, token) = w.spawned().await;
         let removed = || AttributeValue::S("removed".to_owned());
         w.tamper(&id, |item| drop(item.insert("status".to_owned(), removed()))).await;
-        let before = w.item(&id).await;
-        for bearer in [None, Some(token.as_str())] {
-            let reply = w.register_url(&id, bearer, "https://a.example").await;
-            assert_eq!((reply.status, reply.code()), (410, "workspace_removed"));
-        }
-        assert_eq!(w.revoke(&id, json!({})).await.status, 410);
-        assert_eq!(w.mint(&id, json!({})).await.status, 410);
-        assert_eq!(w.get(&format!("/workspaces/{id}"), Some(w.admin())).await.status, 410);
-        assert_eq!(w.get(&format!("/workspaces/{id}"), Some(&token)).await.status, 401);
-        assert_eq!(w.create(json!({"id": id, "name": "again"})).await.status, 409);
-        for function in ["admin-revoke", "get-workspace"] {
-            let error = w.invoke(function, json!({"workspace_id": id})).await.unwrap_err();
-            assert_eq!(error["errorType"], "WorkspaceRemoved");
-        }
-        assert_eq!(w.item(&id).await, before);
         // A tombstone need not hold more than its status.
         let bare = w.new_id();
         w.put(
@@ -109,8 +94,36 @@ async fn g10_a_removed_workspace_stays_removed() {
                 .into(),
         )
         .await;
-        assert_eq!(w.register_url(&bare, None, "https://a.example").await.status, 410);
-        assert_eq!(w.revoke(&bare, json!({})).await.status, 410);
+        for id in [&id, &bare] {
+            let before = w.item(id).await;
+            for route in routes(id) {
+                let Some(mut body) = route.body.clone() else { continue };
+                let is_create = route.path == "/workspaces";
+                if is_create {
+                    body["id"] = json!(id);
+                }
+                let expected = if is_create { (409, "workspace_exists") } else { (410, "workspace_removed") };
+                let reply = w.send(w.request(&route, w.bearer_for(&route, &token)).json(&body)).await;
+                assert_eq!((reply.status, reply.code()), expected, "{route}");
+            }
+            assert_eq!(w.register_url(id, None, "https://a.example").await.code(), "workspace_removed");
+            assert_eq!(
+                w.get(&format!("/workspaces/{id}"), Some(w.admin())).await.code(),
+                "workspace_removed"
+            );
+            assert_eq!(w.get(&format!("/workspaces/{id}"), Some(&token)).await.code(), "invalid_token");
+            for (function, mut payload) in [
+                ("admin-revoke", json!({})),
+                ("admin-hand-over", json!({"successor_token_sha256": sha256("a successor's token")})),
+                ("admin-hand-over", json!({"action": "cancel"})),
+                ("get-workspace", json!({})),
+            ] {
+                payload["workspace_id"] = json!(id);
+                let error = w.invoke(function, payload).await.unwrap_err();
+                assert_eq!(error["errorType"], "WorkspaceRemoved", "{function}");
+            }
+            assert_eq!(w.item(id).await, before);
+        }
     })
     .await;
 }

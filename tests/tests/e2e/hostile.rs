@@ -1,7 +1,7 @@
 //! Hostile input at every field: never a 5xx, never a hang, never a change.
 
 use serde_json::{Value, json};
-use tests::world::{World, test};
+use tests::world::{Route, World, routes, test};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn nasty_values() -> Vec<Value> {
@@ -42,50 +42,88 @@ fn nasty_values() -> Vec<Value> {
     ]
 }
 
-async fn is_refused_or_fine(w: &World, path: &str, bearer: Option<&str>, body: Value) {
-    let reply = w.post(path, bearer, body.clone()).await;
-    assert!(reply.status < 500, "{} for {path} {body}: {}", reply.status, reply.text);
+async fn is_refused_or_fine(w: &World, route: &Route, bearer: Option<&str>, body: Value) {
+    let reply = w.send(w.request(route, bearer).json(&body)).await;
+    assert!(reply.status < 500, "{} for {route} {body}: {}", reply.status, reply.text);
     assert!(reply.status < 300 || !reply.code().is_empty(), "{}", reply.text);
 }
+
+const FIELDS_OF_CREATE: [&str; 11] = [
+    "id",
+    "name",
+    "role",
+    "tier",
+    "runtime",
+    "parent_id",
+    "url",
+    "external",
+    "compute",
+    "auth_token_sha256",
+    "bootstrap",
+];
+
+const FIELDS_OF_REGISTER: [&str; 4] = ["id", "url", "agent_card", "auth_token_sha256"];
+
+/// Of all routes to one workspace together, and of the payloads: what one does not know it ignores or refuses.
+const FIELDS_OF_OPERATIONS: [&str; 7] = [
+    "scope",
+    "operation_id",
+    "expected_epoch",
+    "auth_token_sha256",
+    "successor_token_sha256",
+    "expires_in_seconds",
+    "action",
+];
 
 #[tokio::test]
 async fn no_value_of_any_field_makes_a_5xx() {
     test(async |w| {
         let (id, token) = w.spawned().await;
-        let admin = Some(w.admin());
-        for value in nasty_values() {
-            for field in [
-                "id",
-                "name",
-                "role",
-                "tier",
-                "runtime",
-                "parent_id",
-                "url",
-                "external",
-                "compute",
-                "auth_token_sha256",
-                "bootstrap",
-            ] {
-                let mut body = json!({"name": "x"});
-                body[field] = value.clone();
-                is_refused_or_fine(w, "/workspaces", admin, body).await;
+        for route in routes(&id) {
+            let Some(body) = &route.body else { continue };
+            let fields = match route.path.as_str() {
+                "/workspaces" => FIELDS_OF_CREATE.as_slice(),
+                "/registry/register" => &FIELDS_OF_REGISTER,
+                _ => &FIELDS_OF_OPERATIONS,
+            };
+            for value in nasty_values() {
+                for field in fields {
+                    let mut body = body.clone();
+                    if route.is_admin {
+                        body[field] = value.clone();
+                    } else {
+                        body["agent_card"] = json!({"x": value});
+                        body[field] = value.clone();
+                        is_refused_or_fine(w, &route, None, body.clone()).await;
+                    }
+                    is_refused_or_fine(w, &route, w.bearer_for(&route, &token), body).await;
+                }
             }
-            for field in ["id", "url", "agent_card", "auth_token_sha256"] {
-                let mut body = json!({"id": id, "agent_card": {"x": value}});
-                body[field] = value.clone();
-                is_refused_or_fine(w, "/registry/register", Some(&token), body.clone()).await;
-                is_refused_or_fine(w, "/registry/register", None, body).await;
-            }
-            for field in ["scope", "operation_id", "expected_epoch", "auth_token_sha256"] {
-                let path = format!("/admin/workspaces/{}/", w.new_id());
-                is_refused_or_fine(w, &format!("{path}revoke-auth-tokens"), admin, json!({field: value}))
-                    .await;
-                is_refused_or_fine(w, &format!("{path}tokens"), admin, json!({field: value})).await;
-                for function in ["admin-revoke", "get-workspace"] {
-                    if let Err(error) = w.invoke(function, json!({"workspace_id": value, field: value})).await
-                    {
-                        assert_eq!(error["errorType"], "InvalidPayload", "{error}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_value_of_any_field_of_a_payload_makes_a_function_fail() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let (_, hash) = w.chosen_token();
+        for (function, payload) in [
+            ("admin-revoke", json!({})),
+            ("admin-hand-over", json!({"successor_token_sha256": hash})),
+            ("admin-hand-over", json!({"action": "cancel"})),
+            ("get-workspace", json!({})),
+        ] {
+            for value in nasty_values() {
+                for field in ["workspace_id"].iter().chain(&FIELDS_OF_OPERATIONS) {
+                    let mut payload = payload.clone();
+                    payload["workspace_id"] = json!(id);
+                    payload[*field] = value.clone();
+                    if let Err(error) = w.invoke(function, payload.clone()).await {
+                        let kind = error["errorType"].as_str().unwrap();
+                        let is_refused = matches!(kind, "InvalidPayload" | "WorkspaceNotFound");
+                        assert!(is_refused, "{function} {payload}: {error}");
                     }
                 }
             }

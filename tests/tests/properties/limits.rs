@@ -2,7 +2,7 @@
 //! field's name; nothing is written then.
 
 use serde_json::{Value, json};
-use tests::world::{Reply, World, test};
+use tests::world::{Reply, World, routes, test};
 
 fn is_fine(what: &str, reply: &Reply) {
     assert!(reply.status < 300, "{what}: {} {}", reply.status, reply.text);
@@ -100,35 +100,29 @@ async fn send_text(w: &World, path: &str, bearer: Option<&str>, text: String) ->
 
 /// A body of so many bytes: the rest is in a field that nobody knows.
 fn padded(body: &Value, bytes: usize) -> String {
-    let text = body.to_string();
-    let padding = bytes - text.len() - r#","padding":"""#.len();
-    format!(r#"{},"padding":"{}"}}"#, text.strip_suffix('}').unwrap(), "x".repeat(padding))
+    let mut body = body.clone();
+    body["padding"] = json!("");
+    body["padding"] = json!("x".repeat(bytes - body.to_string().len()));
+    body.to_string()
 }
 
 #[tokio::test]
 async fn the_limits_of_a_body() {
     test(async |w| {
         let (id, token) = w.spawned().await;
-        let registration = json!({"id": id, "agent_card": {}});
-        let admin = Some(w.admin());
-        let mint = format!("/admin/workspaces/{id}/tokens");
-        let revoke = format!("/admin/workspaces/{id}/revoke-auth-tokens");
-        let operation = json!({"scope": "api"});
-        for (path, bearer, body) in [
-            ("/workspaces", admin, json!({"name": "x"})),
-            ("/registry/register", Some(token.as_str()), registration),
-            (&mint, admin, json!({"x": 1})),
-            (&revoke, admin, operation),
-        ] {
-            let at = padded(&body, 65_536);
-            assert_eq!(at.len(), 65_536);
-            is_fine(path, &send_text(w, path, bearer, at).await);
-            let before = w.items().await.len();
-            let past = send_text(w, path, bearer, padded(&body, 65_537)).await;
-            is_refused(path, &past, 413, "payload_too_large", None);
-            let far_past = send_text(w, path, bearer, padded(&body, 1_000_000)).await;
-            is_refused(path, &far_past, 413, "payload_too_large", None);
-            assert_eq!(w.items().await.len(), before);
+        for route in routes(&id) {
+            let Some(body) = &route.body else { continue };
+            let send = async |bytes| {
+                let request = w.request(&route, w.bearer_for(&route, &token));
+                w.send(request.body(padded(body, bytes))).await
+            };
+            assert_eq!(padded(body, 65_536).len(), 65_536);
+            is_fine(&route.to_string(), &send(65_536).await);
+            let before = w.items().await;
+            for bytes in [65_537, 1_000_000] {
+                is_refused(&route.to_string(), &send(bytes).await, 413, "payload_too_large", None);
+            }
+            assert_eq!(w.items().await, before, "{route}");
         }
     })
     .await;
