@@ -1,6 +1,6 @@
 //! G13: how often the store is asked, counted on the wire.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use shared::store::{Store, WarmUp};
 use tests::world::{Reply, World, test};
 
@@ -8,6 +8,15 @@ async fn count(w: &World, call: impl Future<Output = Reply>, status: u16, expect
     let (reply, requests) = w.requests_of(call).await;
     assert_eq!(reply.status, status, "{}", reply.text);
     assert_eq!(requests, expected, "{}", reply.text);
+}
+
+/// The same of a direct invocation: its function error, if it is to be one.
+async fn count_direct(w: &World, function: &str, payload: Value, error: Option<&str>, expected: &[&str]) {
+    w.proxy.take_seen();
+    let answer = w.invoke(function, payload).await;
+    let requests = w.proxy.take_seen();
+    assert_eq!(answer.as_ref().err().map(|error| &error["errorType"]), error.map(Value::from).as_ref());
+    assert_eq!(requests, expected, "{function}: {answer:?}");
 }
 
 #[tokio::test]
@@ -35,6 +44,59 @@ async fn g13_each_call_asks_the_store_as_often_as_it_says() {
 }
 
 #[tokio::test]
+async fn g13_a_hand_over_and_its_end_ask_the_store_as_often_as_they_say() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let (token, hash) = w.chosen_token();
+        let named = json!({"successor_token_sha256": hash, "operation_id": "o"});
+        count(w, w.hand_over(&id, named.clone()), 200, &["GetItem", "UpdateItem"]).await;
+        count(w, w.hand_over(&id, named), 200, &["GetItem"]).await;
+        let cancel = json!({"operation_id": "c"});
+        count(w, w.cancel(&id, cancel.clone()), 200, &["GetItem", "UpdateItem"]).await;
+        count(w, w.cancel(&id, cancel), 200, &["GetItem"]).await;
+        let named = json!({"successor_token_sha256": hash});
+        count(w, w.revoke(&id, named.clone()), 200, &["GetItem", "UpdateItem"]).await;
+        count(w, w.register_url(&id, None, "https://a.example"), 401, &["GetItem"]).await;
+        let take_over = w.register_url(&id, Some(&token), "https://b.example");
+        count(w, take_over, 200, &["UpdateItem", "UpdateItem"]).await;
+        let unknown = w.new_id();
+        count(w, w.hand_over(&unknown, named), 404, &["GetItem"]).await;
+        count(w, w.cancel(&unknown, json!({})), 404, &["GetItem"]).await;
+        count(w, w.revoke(&unknown, json!({})), 200, &["GetItem"]).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn g13_a_direct_invocation_asks_the_store_as_often_as_the_same_over_http() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let (_, hash) = w.chosen_token();
+        let twice = ["GetItem", "UpdateItem"];
+        let revoke = json!({"workspace_id": id, "operation_id": "r"});
+        count_direct(w, "admin-revoke", revoke.clone(), None, &twice).await;
+        count_direct(w, "admin-revoke", revoke, None, &["GetItem"]).await;
+        let hand_over = json!({"workspace_id": id, "successor_token_sha256": hash, "operation_id": "o"});
+        count_direct(w, "admin-hand-over", hand_over.clone(), None, &twice).await;
+        count_direct(w, "admin-hand-over", hand_over, None, &["GetItem"]).await;
+        let cancel = json!({"workspace_id": id, "action": "cancel", "operation_id": "c"});
+        count_direct(w, "admin-hand-over", cancel.clone(), None, &twice).await;
+        count_direct(w, "admin-hand-over", cancel, None, &["GetItem"]).await;
+        count_direct(w, "get-workspace", json!({"workspace_id": id}), None, &["GetItem"]).await;
+        for (function, payload) in [
+            ("admin-revoke", json!({"workspace_id": "a b"})),
+            ("admin-revoke", json!({"workspace_id": id, "expires_in_seconds": 59})),
+            ("admin-hand-over", json!({"workspace_id": id})),
+            ("admin-hand-over", json!({"workspace_id": id, "action": "cancel", "expires_in_seconds": 60})),
+            ("get-workspace", json!({"workspace_id": id, "action": "cancel"})),
+        ] {
+            count_direct(w, function, payload, Some("InvalidPayload"), &[]).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn g13_what_can_be_refused_offline_asks_nothing() {
     test(async |w| {
         let (id, token) = w.spawned().await;
@@ -49,6 +111,10 @@ async fn g13_what_can_be_refused_offline_asks_nothing() {
         count(w, w.create(json!({})), 400, &[]).await;
         count(w, w.revoke("a%20b", json!({})), 400, &[]).await;
         count(w, w.mint("a%20b", json!({})), 400, &[]).await;
+        count(w, w.hand_over("a%20b", json!({})), 400, &[]).await;
+        count(w, w.hand_over(&id, json!({})), 400, &[]).await;
+        count(w, w.cancel("a%20b", json!({})), 400, &[]).await;
+        count(w, w.cancel(&id, json!({"expected_epoch": 0})), 400, &[]).await;
     })
     .await;
 }
