@@ -209,27 +209,13 @@ async fn g6_an_id_is_taken_once_and_a_repeat_with_the_same_hash_is_the_same_crea
 }
 
 #[tokio::test]
-async fn each_field_has_its_limits() {
+async fn each_field_has_its_type_and_its_words() {
     test(async |w| {
-        let long = |length: usize| json!("x".repeat(length));
         let cases = [
             ("name", json!(null)),
-            ("name", json!("")),
-            ("name", json!(" \t\n")),
-            ("name", long(201)),
             ("name", json!(7)),
-            ("id", json!("")),
-            ("id", json!("-a")),
-            ("id", json!("a/b")),
-            ("id", long(65)),
             ("id", json!(7)),
-            ("role", long(201)),
             ("role", json!([])),
-            ("runtime", long(201)),
-            ("parent_id", long(201)),
-            ("tier", json!(256)),
-            ("tier", json!(-1)),
-            ("tier", json!(1.5)),
             ("tier", json!("1")),
             ("external", json!("true")),
             ("external", json!(1)),
@@ -240,8 +226,6 @@ async fn each_field_has_its_limits() {
             ("bootstrap", json!(true)),
             ("compute", json!([])),
             ("compute", json!("x")),
-            ("auth_token_sha256", json!("x")),
-            ("auth_token_sha256", json!("A".repeat(64))),
             ("auth_token_sha256", json!(1)),
         ];
         for (field, value) in cases {
@@ -252,13 +236,7 @@ async fn each_field_has_its_limits() {
             assert_eq!(reply.json["field"], json!(field), "{value}");
             assert!(reply.json["error"].as_str().unwrap().contains(field), "{}", reply.text);
         }
-        for (field, value) in [
-            ("instance_type", long(65)),
-            ("instance_type", json!(1)),
-            ("volume_root_gb", json!(0)),
-            ("volume_root_gb", json!(65_537)),
-            ("volume_root_gb", json!("1")),
-        ] {
+        for (field, value) in [("instance_type", json!(1)), ("volume_root_gb", json!("1"))] {
             let reply = w.create(json!({"name": "x", "compute": {field: value}})).await;
             assert_eq!(reply.json["field"], json!(format!("compute.{field}")), "{value}");
         }

@@ -201,6 +201,8 @@ fn store_faults() -> Vec<StoreFault> {
 struct Answer {
     /// As the table shows it.
     text: String,
+    /// Of an error, what it says.
+    sentence: String,
     failed: Failed,
     token: Option<String>,
 }
@@ -225,12 +227,13 @@ fn of_http(reply: &Reply) -> Answer {
     assert!(!reply.text.contains("of the store's own") && !reply.text.contains("right back"));
     let token = reply.json["auth_token"].as_str().map(str::to_owned);
     let text = if code.is_empty() { reply.status.to_string() } else { format!("{} `{code}`", reply.status) };
-    Answer { text, failed, token }
+    let sentence = reply.json["error"].as_str().unwrap_or_default().to_owned();
+    Answer { text, sentence, failed, token }
 }
 
 fn of_direct(answer: &Result<Value, Value>) -> Answer {
-    let (text, failed) = match answer {
-        Ok(_) => ("an answer".to_owned(), Failed::No),
+    let (text, sentence, failed) = match answer {
+        Ok(_) => ("an answer".to_owned(), String::new(), Failed::No),
         Err(error) => {
             let kind = error["errorType"].as_str().unwrap();
             let failed = match kind {
@@ -238,10 +241,10 @@ fn of_direct(answer: &Result<Value, Value>) -> Answer {
                 "InternalError" => Failed::InternalError,
                 _ => Failed::No,
             };
-            (format!("`{kind}`"), failed)
+            (format!("`{kind}`"), error["errorMessage"].as_str().unwrap().to_owned(), failed)
         }
     };
-    Answer { text, failed, token: None }
+    Answer { text, sentence, failed, token: None }
 }
 
 async fn send(w: &World, registry: &local::Registry, ask: &Ask) -> Answer {
@@ -600,6 +603,7 @@ async fn one_broken_item(
         Failed::StoreUnavailable => panic!("{context}: the store is well"),
         Failed::InternalError => {
             assert!(answer.token.is_none(), "{context}");
+            assert!(!answer.sentence.contains(attribute), "the attribute is for the log: {context}");
             if is_written { "internal error; written" } else { "internal error" }.to_owned()
         }
         Failed::No => {
