@@ -57,6 +57,25 @@ async fn g14_the_source_serves_until_the_very_write_of_the_take_over() {
 }
 
 #[tokio::test]
+async fn g14_joined_take_overs_are_one_write_which_ends_the_source() {
+    test(async |w| {
+        let (id, source) = w.spawned().await;
+        let (successor, epoch) = w.handed_over(&id).await;
+        assert_eq!(w.register_url(&id, Some(&source), SOURCE).await.status, 200);
+        let take_overs = (0..8).map(|_| w.register_url(&id, Some(&successor), TARGET));
+        for reply in join_all(take_overs).await {
+            assert_eq!((reply.status, reply.epoch()), (200, epoch + 1), "{}", reply.text);
+        }
+        assert!(is_flipped(w, &id, epoch).await);
+        assert_eq!(w.register_url(&id, Some(&source), SOURCE).await.code(), "invalid_token");
+        let shown = w.show(&id).await;
+        assert_eq!((&shown["owner_epoch"], &shown["epoch"]), (&json!(epoch + 1), &json!(epoch + 1)));
+        assert!(!w.item(&id).await.unwrap().contains_key("successor_hash"));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn g6_the_same_hand_over_again_changes_nothing() {
     test(async |w| {
         let (id, source) = w.spawned().await;

@@ -4,7 +4,7 @@
 use futures_util::future::join_all;
 use serde_json::json;
 use tests::proxy::Fault;
-use tests::world::{Setup, test, test_with};
+use tests::world::test;
 
 #[tokio::test]
 async fn g2_of_64_concurrent_bootstraps_one_wins() {
@@ -189,36 +189,6 @@ async fn the_limit_of_api_tokens_holds_under_concurrent_mints() {
         assert!(refused >= 8, "the last round was refused whole");
         let tokens = w.show(&id).await["tokens"].as_array().unwrap().len();
         assert_eq!((minted, tokens), (20, 21), "as many tokens as were answered, and the owner's");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_take_over_is_one_write_and_ends_the_source_in_it() {
-    test_with(Setup::default(), async |w| {
-        let (id, source) = w.spawned().await;
-        let (successor, hash) = w.chosen_token();
-        w.tamper(&id, |item| {
-            use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-            item.insert("successor_hash".to_owned(), S(hash));
-            item.insert("successor_expires".to_owned(), N("9999999999".to_owned()));
-        })
-        .await;
-        assert_eq!(
-            w.get(&format!("/workspaces/{id}"), Some(&successor)).await.status,
-            401,
-            "not yet a live bearer"
-        );
-        assert_eq!(w.register_url(&id, Some(&source), "https://source.example").await.status, 200);
-        let replies =
-            join_all((0..8).map(|_| w.register_url(&id, Some(&successor), "https://target.example"))).await;
-        for reply in replies {
-            assert_eq!((reply.status, reply.epoch()), (200, 2), "{}", reply.text);
-        }
-        assert_eq!(w.register_url(&id, Some(&source), "https://source.example").await.status, 401);
-        let shown = w.show(&id).await;
-        assert_eq!((&shown["owner_epoch"], &shown["url"]), (&json!(2), &json!("https://target.example")));
-        assert!(!w.item(&id).await.unwrap().contains_key("successor_hash"));
     })
     .await;
 }
