@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,7 +13,8 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tokio::sync::Notify;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// What happens to one request.
 #[derive(Clone, Debug)]
@@ -46,16 +46,49 @@ struct State {
     gate: Mutex<Option<Arc<Gate>>>,
 }
 
-/// Lets nobody of an operation through until so many are waiting.
+/// Lets nobody of an operation through until so many are waiting at once.
 struct Gate {
     operation: String,
     size: usize,
-    waiting: AtomicUsize,
-    full: Notify,
+    waiting: watch::Sender<Waiting>,
 }
 
-/// How long the first request waits at a gate for the others. It bounds the wait when some never come.
+#[derive(Default)]
+struct Waiting {
+    now: usize,
+    most: usize,
+}
+
+/// How long a request waits at a gate for the others. It bounds the wait when some never come, and leaves the store some of
+/// the second after which the SDK asks again.
 const GATE_PATIENCE: Duration = Duration::from_millis(700);
+
+impl Gate {
+    async fn wait(&self) {
+        let mut waiting = self.waiting.subscribe();
+        let _place = Place::take(self);
+        let _all_there_or_late = timeout(GATE_PATIENCE, waiting.wait_for(|it| it.most >= self.size)).await;
+    }
+}
+
+/// A request's place at a gate, which it leaves also when its caller gives up.
+struct Place<'a>(&'a Gate);
+
+impl<'a> Place<'a> {
+    fn take(gate: &'a Gate) -> Self {
+        gate.waiting.send_modify(|waiting| {
+            waiting.now += 1;
+            waiting.most = waiting.most.max(waiting.now);
+        });
+        Self(gate)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.send_modify(|waiting| waiting.now -= 1);
+    }
+}
 
 pub struct Proxy {
     url: String,
@@ -130,14 +163,13 @@ impl Proxy {
 
     /// Holds the requests of this operation back until so many are waiting at once.
     pub fn gather(&self, operation: &str, size: usize) {
-        let gate =
-            Gate { operation: operation.to_owned(), size, waiting: AtomicUsize::new(0), full: Notify::new() };
+        let gate = Gate { operation: operation.to_owned(), size, waiting: watch::Sender::default() };
         *self.state.gate.lock().unwrap() = Some(Arc::new(gate));
     }
 
-    /// How many requests met at the gate.
+    /// How many requests met at the gate: the most that were waiting at once.
     pub fn gathered(&self) -> usize {
-        self.state.gate.lock().unwrap().as_ref().map_or(0, |gate| gate.waiting.load(Ordering::SeqCst))
+        self.state.gate.lock().unwrap().as_ref().map_or(0, |gate| gate.waiting.borrow().most)
     }
 
     /// The operations of all requests so far, the SDK's retries included, and forgets them.
@@ -178,7 +210,10 @@ async fn handle(
     let operation = operation(&request);
     state.seen.lock().unwrap().push(operation.clone());
     let request = readdress(store, request).await?;
-    wait_at_gate(state, &operation).await;
+    let gate = state.gate.lock().unwrap().clone().filter(|gate| gate.operation == operation);
+    if let Some(gate) = gate {
+        gate.wait().await;
+    }
     match fault_for(state, &operation) {
         None => forward(client, request).await,
         Some(Fault::DropReply) => {
@@ -249,17 +284,4 @@ fn fault_for(state: &State, operation: &str) -> Option<Fault> {
     }
     let always = state.always.lock().unwrap();
     always.as_ref().filter(|(of, _)| of == operation || of == "*").map(|(_, fault)| fault.clone())
-}
-
-async fn wait_at_gate(state: &State, operation: &str) {
-    let gate = state.gate.lock().unwrap().clone().filter(|gate| gate.operation == operation);
-    let Some(gate) = gate else { return };
-    let full = gate.full.notified();
-    tokio::pin!(full);
-    full.as_mut().enable();
-    if gate.waiting.fetch_add(1, Ordering::SeqCst) + 1 >= gate.size {
-        gate.full.notify_waiters();
-    } else {
-        let _all_there_or_late = tokio::time::timeout(GATE_PATIENCE, full).await;
-    }
 }
