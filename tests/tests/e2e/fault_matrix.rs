@@ -539,14 +539,13 @@ fn joined(names: &[&str]) -> String {
 async fn matrix_of_store_faults(w: &World, keys: &Keys, calls: &[Call], controls: &[Control]) -> String {
     let faults = store_faults();
     let cells = calls.iter().zip(controls).enumerate().flat_map(|(row, (call, control))| {
-        let faults = &faults;
-        (0..faults.len()).map(move |column| async move {
-            ((row, column), patient_cell(w, keys, call, control, &faults[column]).await)
+        faults.iter().enumerate().map(move |(column, fault)| {
+            (fault, async move { ((row, column), patient_cell(w, keys, call, control, fault).await) })
         })
     });
     // Those that wait for a time-out wait together; of the others only so many at once that nothing else times out.
     let (waiting, busy): (Vec<_>, Vec<_>) =
-        cells.enumerate().partition(|(position, _)| position % faults.len() == 1);
+        cells.partition(|(fault, _)| matches!(fault.kind, Kind::All(Fault::Stall)));
     let waiting = join_all(waiting.into_iter().map(|(_, cell)| cell));
     let busy = iter(busy.into_iter().map(|(_, cell)| cell)).buffer_unordered(4).collect::<Vec<_>>();
     let (waiting, busy) = (waiting.await, busy.await);
