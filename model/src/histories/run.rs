@@ -1,4 +1,4 @@
-//! A run: episodes side by side until the time is up, each judged as soon as it has ended.
+//! A run: episodes side by side until the time is up or enough has been seen, each judged as soon as it has ended.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -65,9 +65,23 @@ impl Outcome {
     }
 }
 
+/// Runs for the plan's time.
+///
 /// # Panics
 /// When the registry does not start, and when a client or a judge panics.
 pub async fn run(plan: &Plan) -> Outcome {
+    run_while(plan, |_| true).await
+}
+
+/// Runs until a history is not right, for the plan's time at most.
+///
+/// # Panics
+/// As [`run`] does.
+pub async fn run_to_a_violation(plan: &Plan) -> Outcome {
+    run_while(plan, |so_far| so_far.violations.is_empty()).await
+}
+
+async fn run_while(plan: &Plan, goes_on: fn(&Outcome) -> bool) -> Outcome {
     let (engine, endpoint) = match &plan.endpoint {
         Some(endpoint) => (None, endpoint.clone()),
         None => {
@@ -94,7 +108,7 @@ pub async fn run(plan: &Plan) -> Outcome {
             (plan.clone(), Arc::clone(&shared), Arc::clone(&outcome), Arc::clone(&next));
         let (admin, http, url, run) = (Arc::clone(&admin), http.clone(), to_gateway.url.clone(), run.clone());
         lanes.spawn(async move {
-            while begin.elapsed() < plan.time {
+            while begin.elapsed() < plan.time && goes_on(&*outcome.lock().await) {
                 let number = next.fetch_add(1, Ordering::SeqCst);
                 let workspace = format!("w-{run}-{number}");
                 let world =
