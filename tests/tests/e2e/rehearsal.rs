@@ -1,14 +1,13 @@
 //! The rehearsal during init reaches the end of each function: what it leaves out, the first caller would wait for.
 
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use shared::config::Env;
 use shared::rehearsal::rehearse;
 use shared::runtime::Function;
+use tests::world::sha256;
 
 async fn is_a_success<F: Function>() {
-    let digest: String =
-        Sha256::digest("somebody else's token").iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = sha256("somebody else's token");
     let env = Env::from_fn(|name| match name {
         "TABLE_NAME" => Some("workspaces".to_owned()),
         "ADMIN_TOKEN_SHA256" => Some(digest.clone()),
