@@ -25,36 +25,23 @@ pub mod proxy;
 pub mod record;
 pub mod run;
 
-/// A generator of numbers that depend on nothing but its seed: SplitMix64 (Steele, Lea and Flood, 2014).
+/// Numbers that depend on nothing but a seed and what they are for.
 #[derive(Clone, Debug)]
-pub struct Numbers(u64);
+pub struct Numbers(fastrand::Rng);
 
 impl Numbers {
     /// The numbers for one purpose.
     pub fn new(seed: u64, purpose: &[u64]) -> Self {
-        let mut numbers = Self(seed);
-        for part in purpose {
-            numbers.0 ^= part.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            numbers.0 = numbers.any();
-        }
-        numbers
-    }
-
-    pub fn any(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let mix = |seed: u64, part: &u64| fastrand::Rng::with_seed(seed ^ part).u64(..);
+        Self(fastrand::Rng::with_seed(purpose.iter().fold(seed, mix)))
     }
 
     /// A number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
-        self.any() % limit
+        self.0.u64(..limit)
     }
 
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        let position = self.below(from.len() as u64) as usize;
-        &from[position]
+        self.0.choice(from).expect("something to pick from")
     }
 }

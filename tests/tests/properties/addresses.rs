@@ -3,56 +3,56 @@
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fastrand::Rng;
 use shared::agent_url::{AgentUrlError, AgentUrlPolicy};
 
-use crate::dice::Dice;
 use crate::registries::{EMBEDDED, IPV4, IPV6, METADATA, PRIVATE, block, verdict};
 
 const ADDRESSES: usize = 100_000;
 const SEED: u64 = 0x2026;
 
 /// An address in, just before or just after a block.
-fn near(dice: &mut Dice, (first, free): (u128, u32)) -> u128 {
+fn near(dice: &mut Rng, (first, free): (u128, u32)) -> u128 {
     let size = if free == 128 { u128::MAX } else { (1 << free) - 1 };
-    let step = u128::from(dice.roll() % 3);
-    match dice.below(5) {
+    let step = dice.u128(..3);
+    match dice.usize(..5) {
         0 => first.wrapping_add(step),
         1 => first.wrapping_sub(step),
         2 => first.wrapping_add(size).wrapping_add(step),
         3 => first.wrapping_add(size).wrapping_sub(step),
-        _ => first.wrapping_add(dice.wide() & size),
+        _ => first.wrapping_add(dice.u128(..) & size),
     }
 }
 
-fn ipv4(dice: &mut Dice) -> Ipv4Addr {
+fn ipv4(dice: &mut Rng) -> Ipv4Addr {
     let rows: Vec<_> = IPV4.iter().map(|(row, _)| *row).chain(PRIVATE.iter().copied()).collect();
     let rows: Vec<_> = rows.into_iter().filter(|row| !row.contains(':')).collect();
-    let row: &str = rows[dice.below(rows.len())];
+    let row: &str = rows[dice.usize(..rows.len())];
     let row = block(row);
     Ipv4Addr::from(near(dice, row) as u32)
 }
 
-fn ipv6(dice: &mut Dice) -> Ipv6Addr {
-    if dice.flip() {
+fn ipv6(dice: &mut Rng) -> Ipv6Addr {
+    if dice.bool() {
         // Another spelling of an IPv4 address, or just beside the block of such spellings.
-        let (row, shift) = dice.pick(EMBEDDED);
+        let (row, shift) = dice.choice(EMBEDDED).unwrap();
         let (first, free) = block(row);
-        if dice.below(8) == 0 {
+        if dice.usize(..8) == 0 {
             return Ipv6Addr::from(near(dice, (first, free)));
         }
-        let rest = dice.wide() & ((1 << shift) - 1);
+        let rest = dice.u128(..) & ((1 << shift) - 1);
         return Ipv6Addr::from(first | (u128::from(u32::from(ipv4(dice))) << shift) | rest);
     }
     let rows = IPV6.iter().map(|(row, _)| *row).chain(PRIVATE.iter().copied()).chain([METADATA]);
     let rows: Vec<_> = rows.filter(|row| row.contains(':')).collect();
-    let row: &str = rows[dice.below(rows.len())];
+    let row: &str = rows[dice.usize(..rows.len())];
     let row = block(row);
     Ipv6Addr::from(near(dice, row))
 }
 
 /// Decimal, octal or hexadecimal, with zeros before it.
-fn number(dice: &mut Dice, number: u32) -> String {
-    match dice.below(5) {
+fn number(dice: &mut Rng, number: u32) -> String {
+    match dice.usize(..5) {
         0 => format!("0{number:o}"),
         1 => format!("000{number:o}"),
         2 => format!("0x{number:x}"),
@@ -62,7 +62,7 @@ fn number(dice: &mut Dice, number: u32) -> String {
 }
 
 /// Every kind of spelling that the URL standard reads as this IPv4 address.
-fn spellings_of_ipv4(dice: &mut Dice, address: Ipv4Addr) -> Vec<String> {
+fn spellings_of_ipv4(dice: &mut Rng, address: Ipv4Addr) -> Vec<String> {
     let [a, b, c, d] = address.octets().map(u32::from);
     let whole = u32::from(address);
     let mut spellings = vec![
@@ -87,7 +87,7 @@ fn spellings_of_ipv4(dice: &mut Dice, address: Ipv4Addr) -> Vec<String> {
 }
 
 /// Every kind of spelling of this IPv6 address (RFC 4291, section 2.2).
-fn spellings_of_ipv6(dice: &mut Dice, address: Ipv6Addr) -> Vec<String> {
+fn spellings_of_ipv6(dice: &mut Rng, address: Ipv6Addr) -> Vec<String> {
     let groups = address.segments();
     let joined = |groups: &[u16], width: usize| {
         groups.iter().map(|group| format!("{group:0width$x}")).collect::<Vec<_>>().join(":")
@@ -108,7 +108,7 @@ fn spellings_of_ipv6(dice: &mut Dice, address: Ipv6Addr) -> Vec<String> {
         .filter(|(start, end)| groups[*start..*end].iter().all(|group| *group == 0))
         .collect();
     if !runs.is_empty() {
-        let (start, end) = *dice.pick(&runs);
+        let (start, end) = *dice.choice(&runs).unwrap();
         spellings.push(format!("{}::{}", joined(&groups[..start], short), joined(&groups[end..], padded)));
         if end <= 6 {
             let middle = joined(&groups[end..6], short);
@@ -132,7 +132,7 @@ fn is_allowed(policy: AgentUrlPolicy, url: &str) -> bool {
 
 #[test]
 fn the_url_policy_agrees_with_the_registries_on_every_spelling_of_100_000_addresses() {
-    let mut dice = Dice::new(SEED);
+    let mut dice = Rng::with_seed(SEED);
     let (mut spelled, mut allowed) = (0_usize, 0_usize);
     for position in 0..ADDRESSES {
         let is_ipv4 = position % 2 == 0;
@@ -143,8 +143,8 @@ fn the_url_policy_agrees_with_the_registries_on_every_spelling_of_100_000_addres
             IpAddr::V6(address) => spellings_of_ipv6(&mut dice, address),
         };
         for spelling in spellings {
-            let scheme = dice.pick(&["http", "https", "HTTP"]);
-            let rest = dice.pick(&["", "/", ":8080/a", "?a=b", "#c", ":1/@"]);
+            let scheme = dice.choice(&["http", "https", "HTTP"]).unwrap();
+            let rest = dice.choice(&["", "/", ":8080/a", "?a=b", "#c", ":1/@"]).unwrap();
             let url = format!("{scheme}://{spelling}{rest}");
             assert_eq!(is_allowed(AgentUrlPolicy::Public, &url), public, "public: {url} is {address}");
             assert_eq!(is_allowed(AgentUrlPolicy::Private, &url), private, "private: {url} is {address}");

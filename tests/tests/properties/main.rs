@@ -11,7 +11,6 @@
 )]
 
 mod addresses;
-mod dice;
 mod limits;
 mod registries;
 mod secret_types;
