@@ -13,7 +13,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 /// What happens to one request.
@@ -25,6 +25,8 @@ pub enum Fault {
     Reset,
     /// It is kept, the connection breaks; it can be delivered later with [`Proxy::deliver_captured`].
     Capture,
+    /// It is kept until [`Proxy::heal`] and reaches the store then.
+    HoldBack,
     /// No answer, ever.
     Stall,
     /// An error of this type in the store's form, with this status. The store does not see the request.
@@ -44,6 +46,8 @@ struct State {
     always: Mutex<Option<(String, Fault)>>,
     captured: Mutex<Vec<Request<Full<Bytes>>>>,
     gate: Mutex<Option<Arc<Gate>>>,
+    held: Notify,
+    healed: watch::Sender<()>,
 }
 
 /// Lets nobody of an operation through until so many are waiting at once.
@@ -159,6 +163,12 @@ impl Proxy {
     pub fn heal(&self) {
         *self.state.always.lock().unwrap() = None;
         self.state.next.lock().unwrap().clear();
+        self.state.healed.send_replace(());
+    }
+
+    /// Waits until a request is held back. It has to be let go within the SDK's three seconds.
+    pub async fn until_held(&self) {
+        timeout(Duration::from_secs(30), self.state.held.notified()).await.expect("a request is held back");
     }
 
     /// Holds the requests of this operation back until so many are waiting at once.
@@ -214,6 +224,7 @@ async fn handle(
     if let Some(gate) = gate {
         gate.wait().await;
     }
+    let mut healed = state.healed.subscribe();
     match fault_for(state, &operation) {
         None => forward(client, request).await,
         Some(Fault::DropReply) => {
@@ -224,6 +235,11 @@ async fn handle(
         Some(Fault::Capture) => {
             state.captured.lock().unwrap().push(request);
             Err(Broken)
+        }
+        Some(Fault::HoldBack) => {
+            state.held.notify_one();
+            healed.changed().await.map_err(|_| Broken)?;
+            forward(client, request).await
         }
         Some(Fault::Stall) => std::future::pending().await,
         Some(Fault::Answer(status, kind)) => {

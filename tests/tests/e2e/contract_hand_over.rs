@@ -320,6 +320,62 @@ async fn g16_a_revoke_with_a_successor_reserves_the_claim() {
     .await;
 }
 
+/// Of two calls of one operation the second to write finds the first one's work, and tells that one's time.
+#[tokio::test]
+async fn g6_twin_revokes_answer_the_expiry_that_is_stored() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let (token, hash) = w.chosen_token();
+        let second = w.second_registry().await;
+        let body = |seconds: u32| json!({"successor_token_sha256": hash, "operation_id": "r-1", "expires_in_seconds": seconds});
+        w.proxy.spoil_all("UpdateItem", Fault::HoldBack);
+        let twin = async {
+            w.proxy.until_held().await;
+            let path = format!("/admin/workspaces/{id}/revoke-auth-tokens");
+            let made = w.post_to(&second, &path, Some(w.admin()), body(60)).await;
+            w.proxy.heal();
+            made
+        };
+        let (late, made) = join(w.revoke(&id, body(86_400)), twin).await;
+        assert_eq!((made.status, made.epoch()), (200, 2), "{}", made.text);
+        assert_eq!((late.status, late.epoch()), (200, 2), "{}", late.text);
+        let stored = w.revoke(&id, body(3_600)).await.json["expires_at"].clone();
+        assert!(stored.is_string());
+        assert_eq!(made.json["expires_at"], stored);
+        assert_eq!(late.json["expires_at"], stored, "not the one that it asked for");
+        assert_eq!(w.register_url(&id, Some(&token), TARGET).await.epoch(), 3);
+        second.stop().await;
+    })
+    .await;
+}
+
+/// The reply to the write is lost. When the SDK sends it again, the successor has taken over.
+#[tokio::test]
+async fn g6_a_revoke_answers_no_expiry_once_the_successor_has_taken_over() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let (token, hash) = w.chosen_token();
+        let second = w.second_registry().await;
+        w.proxy.spoil_next("UpdateItem", Fault::DropReply);
+        w.proxy.spoil_all("UpdateItem", Fault::HoldBack);
+        let take_over = async {
+            w.proxy.until_held().await;
+            let body = json!({"id": id, "url": TARGET, "agent_card": {}});
+            let taken = w.post_to(&second, "/registry/register", Some(&token), body).await;
+            w.proxy.heal();
+            taken
+        };
+        let revoke = w.revoke(&id, json!({"successor_token_sha256": hash}));
+        let (revoked, taken) = join(revoke, take_over).await;
+        assert_eq!((taken.status, taken.epoch()), (200, 3), "{}", taken.text);
+        let expected = json!({"status": "revoked", "workspace_id": id, "revoked": 1, "epoch": 2});
+        assert_eq!((revoked.status, revoked.json), (200, expected));
+        assert!(is_flipped(w, &id, 2).await);
+        second.stop().await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn what_does_not_fit_is_named() {
     test(async |w| {
