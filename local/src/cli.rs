@@ -29,7 +29,7 @@ pub struct Cli {
 enum Command {
     /// Makes an admin token and prints it with its SHA-256, which a deployment is configured with
     AdminToken,
-    /// Plays a migration on a registry of its own, step by step, and checks every step
+    /// Plays two migrations on a registry of its own, step by step, and checks every step
     Demo,
 }
 
