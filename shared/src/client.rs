@@ -1,6 +1,6 @@
 //! The DynamoDB client, set up for Lambda: bounded in time, so that a function always answers before it is stopped.
 //!
-//! A call makes at most 3 requests to the store (guarantee G13). Each may take [`OPERATION_TIMEOUT`] with all its
+//! A call makes at most 3 requests to the store (guarantee G13). Each may take `OPERATION_TIMEOUT` with all its
 //! retries, so 9 s together, within the functions' own timeout of 10 s in `template.yaml`.
 
 use std::time::Duration;

@@ -288,6 +288,19 @@ mod tests {
     }
 
     #[test]
+    fn an_agent_s_url_follows_the_policy() {
+        let read = |body: &str| Fields::parse(body).unwrap().agent_url(AgentUrlPolicy::Public);
+        let url = "https://a.example/";
+        assert_eq!(read(&format!(r#"{{"url": "{url}"}}"#)).unwrap().as_deref(), Some(url));
+        for none in ["{}", r#"{"url": null}"#, r#"{"url": "remote://no-inbound"}"#] {
+            assert_eq!(read(none).unwrap(), None, "{none}");
+        }
+        for body in [r#"{"url": 1}"#, r#"{"url": "http://127.0.0.1"}"#, r#"{"url": ""}"#] {
+            assert_eq!(refused(read(body)).0, "url", "{body}");
+        }
+    }
+
+    #[test]
     fn a_field_within_is_named_by_its_path() {
         let fields = Fields::parse(r#"{"compute": {"volume_root_gb": "x"}, "other": 1}"#).unwrap();
         let compute = fields.object("compute").unwrap().unwrap();
