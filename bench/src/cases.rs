@@ -1,12 +1,14 @@
 //! What is measured: each function's calls, with workspaces of several shapes, and the floor.
 
+use domain::agent_card::AgentCard;
+use domain::agent_url::AgentUrlPolicy;
+use domain::id::{CommandId, WorkspaceId};
+use domain::random::Random;
+use domain::time::Timestamp;
+use domain::token::{NewToken, TokenHash};
+use domain::workspace::{ApiToken, Epoch, Owner, OwnerHash, Profile, RegisteredBy, Status, Workspace};
 use serde_json::{Value, json};
-use shared::id::WorkspaceId;
-use shared::random::Random;
-use shared::schema::{Item, to_item};
-use shared::time::Now;
-use shared::token::{NewToken, TokenHash};
-use shared::workspace::{ApiToken, Epoch, Owner, OwnerHash, Profile, RegisteredBy, Status, Workspace};
+use shared::table::item::{Item, to_item};
 
 const CREATE: &str = include_str!("../../local/events/create-workspace.json");
 const REGISTER: &str = include_str!("../../local/events/register-refresh.json");
@@ -29,12 +31,14 @@ pub enum Call {
     Mint,
     Revoke,
     HandOver,
+    Heartbeat,
+    State,
     Get,
 }
 
 impl Call {
     /// The floor first: the others are compared with it.
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Floor,
         Self::Create,
         Self::Refresh,
@@ -43,6 +47,8 @@ impl Call {
         Self::Mint,
         Self::Revoke,
         Self::HandOver,
+        Self::Heartbeat,
+        Self::State,
         Self::Get,
     ];
     /// The ones whose cost may grow with the item.
@@ -57,7 +63,8 @@ impl Call {
             Self::Mint => "admin-mint-token",
             Self::Revoke => "admin-revoke",
             Self::HandOver => "admin-hand-over",
-            Self::Get => "get-workspace",
+            Self::Heartbeat => "heartbeat",
+            Self::State | Self::Get => "get-workspace",
         }
     }
 
@@ -66,17 +73,28 @@ impl Call {
             Self::Refresh => "register: refresh",
             Self::RefreshByApiToken => "register: by API token",
             Self::Claim => "register: claim",
-            Self::Floor | Self::Create | Self::Mint | Self::Revoke | Self::HandOver | Self::Get => {
-                self.function()
-            }
+            Self::State => "get-workspace: state",
+            Self::Floor
+            | Self::Create
+            | Self::Mint
+            | Self::Revoke
+            | Self::HandOver
+            | Self::Heartbeat
+            | Self::Get => self.function(),
         }
     }
 
     /// The requests to the store that guarantee G13 allows it.
     pub fn store_requests(self) -> usize {
         match self {
-            Self::Floor | Self::Create | Self::Refresh | Self::Get => 1,
-            Self::RefreshByApiToken | Self::Claim | Self::Mint | Self::Revoke | Self::HandOver => 2,
+            Self::Floor | Self::Create | Self::State | Self::Get => 1,
+            Self::Refresh
+            | Self::RefreshByApiToken
+            | Self::Claim
+            | Self::Mint
+            | Self::Revoke
+            | Self::HandOver
+            | Self::Heartbeat => 2,
         }
     }
 
@@ -88,6 +106,8 @@ impl Call {
             | Self::Claim
             | Self::Revoke
             | Self::HandOver
+            | Self::Heartbeat
+            | Self::State
             | Self::Get => 200,
         }
     }
@@ -137,7 +157,10 @@ impl Case {
         let mut subject = None;
         for _ in 0..calls {
             // Where a call leaves the workspace as it was but for time and epoch, one will do.
-            let reuses = matches!(self.call, Call::Refresh | Call::RefreshByApiToken | Call::Get);
+            let reuses = matches!(
+                self.call,
+                Call::Refresh | Call::RefreshByApiToken | Call::Heartbeat | Call::State | Call::Get
+            );
             let subject = match &subject {
                 Some(subject) if reuses => subject,
                 _ => {
@@ -152,24 +175,24 @@ impl Case {
     }
 
     fn subject(&self) -> Subject {
-        let id = WorkspaceId::generate(Random::OS).unwrap();
-        let token = NewToken::generate(Random::OS).unwrap();
+        let id = WorkspaceId::generate(&Random::OS).unwrap();
+        let token = NewToken::generate(&Random::OS).unwrap();
         let (hash, prefix) = (token.hash().clone(), Some(token.prefix().to_owned()));
-        let now = Now::read().rfc3339();
+        let now = Timestamp::now();
         let is_owner = !matches!(self.call, Call::Claim | Call::RefreshByApiToken);
         let owner = Owner {
             hash: OwnerHash::Token(hash.clone()),
             prefix: prefix.clone(),
-            minted_at: now.clone(),
+            minted_at: now,
             epoch: Epoch(1),
         };
         let mut api_tokens = std::collections::BTreeMap::new();
         if self.call == Call::RefreshByApiToken {
-            api_tokens.insert(hash, ApiToken { prefix, minted_at: now.clone() });
+            api_tokens.insert(hash, ApiToken { prefix, minted_at: now });
         }
         while api_tokens.len() < self.api_tokens {
-            let token = NewToken::generate(Random::OS).unwrap();
-            let minted = ApiToken { prefix: Some(token.prefix().to_owned()), minted_at: now.clone() };
+            let token = NewToken::generate(&Random::OS).unwrap();
+            let minted = ApiToken { prefix: Some(token.prefix().to_owned()), minted_at: now };
             api_tokens.insert(token.hash().clone(), minted);
         }
         let has_item = !matches!(self.call, Call::Floor | Call::Create);
@@ -185,10 +208,10 @@ impl Case {
                 external: false,
                 compute: None,
             },
-            url: Some("https://source.example.com/a2a".to_owned()),
-            agent_card: Some(card(self.card_kib)),
-            created_at: now.clone(),
-            created_op: uuid::Uuid::new_v4().to_string(),
+            url: AgentUrlPolicy::Public.check(Some("https://source.example.com/a2a")).unwrap(),
+            agent_card: Some(AgentCard::parse(&card(self.card_kib)).unwrap()),
+            created_at: now,
+            created_op: CommandId::parse(&uuid::Uuid::new_v4().to_string()).unwrap(),
             registered_at: Some(now),
             registered_by: Some(RegisteredBy::Owner),
             revoked_at: None,
@@ -197,7 +220,7 @@ impl Case {
             previous_owner: None,
             api_tokens,
             successor: None,
-            last_operation: None,
+            last_command: None,
         });
         Subject { id, bearer: format!("Bearer {}", token.reveal()), workspace }
     }
@@ -222,6 +245,20 @@ impl Case {
             Call::Claim => {
                 let mut event = self.registration(id);
                 event["headers"].as_object_mut().unwrap().remove("authorization");
+                event
+            }
+            Call::Heartbeat => {
+                let mut event = read(REGISTER);
+                event["headers"]["authorization"] = subject.bearer.as_str().into();
+                event["routeKey"] = "POST /registry/heartbeat".into();
+                let report = json!({"workspace_id": id, "current_task": "writing", "active_tasks": 1,
+                    "error_rate": 0.0, "sample_error": "", "uptime_seconds": 60});
+                with_body(event, &report)
+            }
+            Call::State => {
+                let mut event = of_workspace(read(GET), id);
+                event["routeKey"] = "GET /workspaces/{id}/state".into();
+                event["headers"]["authorization"] = subject.bearer.as_str().into();
                 event
             }
             Call::Mint => of_workspace(read(MINT), id),

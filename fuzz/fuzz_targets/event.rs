@@ -34,6 +34,9 @@ enum Function {
     HandOver,
     Mint,
     Get,
+    State,
+    Heartbeat,
+    Remove,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -113,7 +116,7 @@ enum Field {
     Other(String),
 }
 
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 30] = [
     "id",
     "name",
     "role",
@@ -135,6 +138,11 @@ const FIELDS: [&str; 25] = [
     "action",
     "successor_token_sha256",
     "expires_in_seconds",
+    "current_task",
+    "active_tasks",
+    "error_rate",
+    "sample_error",
+    "uptime_seconds",
     "requestContext",
     "body",
     "headers",
@@ -187,7 +195,7 @@ struct World {
 /// A registry is made anew after so many histories: its table must not fill the memory.
 const HISTORIES: u64 = 5_000;
 const STEPS: usize = 8;
-const CODES: [&str; 12] = [
+const CODES: [&str; 15] = [
     "invalid_json",
     "invalid_request",
     "missing_token",
@@ -199,14 +207,18 @@ const CODES: [&str; 12] = [
     "operation_id_reused",
     "workspace_removed",
     "payload_too_large",
+    "hash_in_use",
+    "contended",
+    "insufficient_scope",
     "",
 ];
-const ERROR_TYPES: [&str; 6] = [
+const ERROR_TYPES: [&str; 7] = [
     "InvalidPayload",
     "EpochChanged",
     "WorkspaceNotFound",
     "WorkspaceRemoved",
     "OperationIdReused",
+    "HashInUse",
     // Lambda's own, for bytes that are not JSON.
     "InvalidRequestContentException",
 ];
@@ -219,7 +231,9 @@ impl Function {
             Self::Revoke => "admin-revoke",
             Self::HandOver => "admin-hand-over",
             Self::Mint => "admin-mint-token",
-            Self::Get => "get-workspace",
+            Self::Get | Self::State => "get-workspace",
+            Self::Heartbeat => "heartbeat",
+            Self::Remove => "admin-remove",
         }
     }
 
@@ -232,6 +246,9 @@ impl Function {
             Self::HandOver => ("POST", "/admin/workspaces/{id}/hand-over"),
             Self::Mint => ("POST", "/admin/workspaces/{id}/tokens"),
             Self::Get => ("GET", "/workspaces/{id}"),
+            Self::State => ("GET", "/workspaces/{id}/state"),
+            Self::Heartbeat => ("POST", "/registry/heartbeat"),
+            Self::Remove => ("DELETE", "/workspaces/{id}"),
         }
     }
 
@@ -239,14 +256,19 @@ impl Function {
     fn usual_direct(self, id: &str) -> Value {
         match self {
             Self::HandOver => json!({"workspace_id": id, "successor_token_sha256": hash(&chosen(0))}),
-            Self::Create | Self::Register | Self::Revoke | Self::Mint | Self::Get => {
-                json!({"workspace_id": id})
-            }
+            Self::Create
+            | Self::Register
+            | Self::Revoke
+            | Self::Mint
+            | Self::Get
+            | Self::State
+            | Self::Heartbeat
+            | Self::Remove => json!({"workspace_id": id}),
         }
     }
 
     fn is_for_admins(self) -> bool {
-        !matches!(self, Self::Register | Self::Get)
+        !matches!(self, Self::Register | Self::Get | Self::State | Self::Heartbeat)
     }
 
     fn usual(self, id: &str) -> Value {
@@ -254,7 +276,8 @@ impl Function {
             Self::Create => json!({"id": id, "name": "n"}),
             Self::Register => json!({"id": id, "agent_card": {}, "url": "https://a.example"}),
             Self::HandOver => json!({"successor_token_sha256": hash(&chosen(0))}),
-            Self::Revoke | Self::Mint | Self::Get => json!({}),
+            Self::Heartbeat => json!({"workspace_id": id, "current_task": "t", "error_rate": 0.5}),
+            Self::Revoke | Self::Mint | Self::Get | Self::State | Self::Remove => json!({}),
         }
     }
 }
@@ -332,7 +355,9 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
         "a:99999",
     ];
     let domain = domain[usize::from(http.domain) % domain.len()];
-    let stage = ["$default", "prod", "v1"][usize::from(http.stage) % 3];
+    // Nobody but API Gateway chooses it, but whoever may invoke a function can: longer than any URI may be.
+    let long = "s".repeat(70_000);
+    let stage = ["$default", "prod", "v1", "a b", "", &long][usize::from(http.stage) % 6];
 
     let mut headers = Map::new();
     for (header, text) in &http.headers {
@@ -472,7 +497,7 @@ async fn run(world: &World, input: &History) {
             let code = body["code"].as_str().unwrap_or_default();
             assert!(CODES.contains(&code), "{code}");
             assert_eq!(status >= 400, !code.is_empty(), "{text}");
-            assert_eq!(status == 401, !said["headers"]["www-authenticate"].is_null(), "{text}");
+            assert_eq!(matches!(status, 401 | 403), !said["headers"]["www-authenticate"].is_null(), "{text}");
             let token =
                 [&body["auth_token"], &body["connection"]["auth_token"]].into_iter().find_map(Value::as_str);
             if let Some(token) = token {

@@ -7,11 +7,12 @@ use std::collections::HashMap;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::id::WorkspaceId;
+use domain::workspace::Stored;
 use libfuzzer_sys::fuzz_target;
-use shared::schema::{self, Item};
-use shared::workspace::Status;
+use shared::table::item::{Item, from_item, presence_from_item, presence_to_item, to_item};
 
-const NAMES: [&str; 33] = [
+const NAMES: [&str; 35] = [
     "workspace_id",
     "status",
     "name",
@@ -44,9 +45,11 @@ const NAMES: [&str; 33] = [
     "last_op_id",
     "last_op_kind",
     "last_op_epoch",
+    "beat_at",
+    "report",
     "else",
 ];
-const WORDS: [&str; 12] = [
+const WORDS: [&str; 17] = [
     "w-1",
     "online",
     "provisioning",
@@ -59,7 +62,13 @@ const WORDS: [&str; 12] = [
     "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
     "BA",
     "{}",
+    "2026-03-01T12:00:00.000Z",
+    "wsr_00000000",
+    "cancel_hand_over",
+    "revoke:all",
+    "https://a.example",
 ];
+const TIME: &str = "2026-03-01T12:00:00.000Z";
 const NUMBERS: [&str; 9] = [
     "0",
     "1",
@@ -98,7 +107,7 @@ fn item(u: &mut Unstructured<'_>) -> Result<Item> {
     let text = |text: &str| AttributeValue::S(text.to_owned());
     let number = |number: &str| AttributeValue::N(number.to_owned());
     let hash = WORDS[9];
-    let token = AttributeValue::M(HashMap::from([("minted_at".to_owned(), text("t"))]));
+    let token = AttributeValue::M(HashMap::from([("minted_at".to_owned(), text(TIME))]));
     let mut item = HashMap::new();
     if bool::arbitrary(u)? {
         for (name, value) in [
@@ -106,17 +115,17 @@ fn item(u: &mut Unstructured<'_>) -> Result<Item> {
             ("status", text("online")),
             ("name", text("n")),
             ("external", AttributeValue::Bool(false)),
-            ("created_at", text("t")),
+            ("created_at", text(TIME)),
             ("created_op", text("o")),
             ("epoch", number("7")),
             ("owner_hash", text(hash)),
-            ("owner_minted_at", text("t")),
+            ("owner_minted_at", text(TIME)),
             ("owner_epoch", number("5")),
             ("api_tokens", AttributeValue::M(HashMap::from([(hash.to_owned(), token)]))),
             ("successor_hash", text(hash)),
             ("successor_expires", number("1")),
             ("last_op_id", text("o")),
-            ("last_op_kind", text("k")),
+            ("last_op_kind", text("cancel_hand_over")),
             ("last_op_epoch", number("6")),
         ] {
             item.insert(name.to_owned(), value);
@@ -135,26 +144,29 @@ fn item(u: &mut Unstructured<'_>) -> Result<Item> {
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(item) = item(&mut Unstructured::new(bytes)) else { return };
-    match schema::from_item(&item) {
-        Ok(workspace) => {
-            let through = schema::to_item(&workspace);
-            assert_eq!(schema::from_item(&through).as_ref(), Ok(&workspace));
-            if workspace.status == Status::Removed {
-                return;
-            }
-            // An owner, a hand-over and an operation are whole or not there: a part is never read as none.
-            for (part, is_there) in [
+    match from_item(&item) {
+        Ok(Stored::Workspace(workspace)) => {
+            let through = from_item(&to_item(&workspace));
+            assert_eq!(through.as_ref(), Ok(&Stored::Workspace(workspace.clone())));
+            // An owner, a hand-over and a command are whole or absent: a part is never read as none.
+            for (part, is_present) in [
                 ("owner_", workspace.owner.is_some()),
                 ("successor_", workspace.successor.is_some()),
-                ("last_op_", workspace.last_operation.is_some()),
+                ("last_op_", workspace.last_command.is_some()),
             ] {
-                assert_eq!(item.keys().any(|name| name.starts_with(part)), is_there, "{part}");
+                assert_eq!(item.keys().any(|name| name.starts_with(part)), is_present, "{part}");
             }
-            assert_eq!(schema::epoch_of(&item), Ok(workspace.epoch));
+        }
+        Ok(Stored::Tombstone(tombstone)) => {
+            assert_eq!(item["status"], AttributeValue::S("removed".to_owned()));
+            assert_eq!(item["workspace_id"], AttributeValue::S(tombstone.id.as_str().to_owned()));
         }
         Err(malformed) => {
             assert!(NAMES.contains(&malformed.0));
             assert!(malformed.to_string().len() < 100, "the name, never the value");
         }
+    }
+    if let (Ok(presence), Some(id)) = (presence_from_item(&item), WorkspaceId::parse("w-1")) {
+        assert_eq!(presence_from_item(&presence_to_item(&id, &presence)), Ok(presence));
     }
 });

@@ -2,9 +2,9 @@
 
 #![no_main]
 
+use domain::token::Bearer;
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest, Sha256};
-use shared::token::Bearer;
 
 const BASE62: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 

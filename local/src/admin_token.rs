@@ -1,7 +1,7 @@
 //! The operator's credential in plaintext, which only a local run has: the functions are given its SHA-256.
 
+use domain::token::{Bearer, TokenHash};
 use secrecy::{ExposeSecret, SecretString};
-use shared::token::{Bearer, TokenHash};
 use uuid::Uuid;
 
 /// An admin token. It has no `Debug`, `Display` or `Serialize`: its text is had only by [`Self::expose`].
@@ -42,7 +42,7 @@ impl AdminToken {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::admin::AdminAuth;
+    use shared::api::admin::AdminAuth;
 
     #[test]
     fn a_generated_token_is_accepted_by_its_digest() {

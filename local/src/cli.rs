@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use shared::agent_url::AgentUrlPolicy;
+use domain::agent_url::AgentUrlPolicy;
 use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 

@@ -2,10 +2,10 @@
 
 use std::io::{self, Write};
 
+use domain::random::{Random, RandomUnavailable};
+use domain::token::{NewToken, TokenHash};
 use http::Method;
 use serde_json::{Map, Value, json};
-use shared::random::{Random, RandomUnavailable};
-use shared::token::{NewToken, TokenHash};
 
 use crate::http_client::{HttpClient, HttpError, Reply};
 use crate::registry::{Options, Registry, StartError};
@@ -151,7 +151,7 @@ async fn hand_over_and_take_over(stage: &mut Stage<'_>, admin_token: &str) -> Re
     stage.scene(
         "The target makes a token of its own. The migrator names it, by its SHA-256, as the successor.",
     )?;
-    let target_token = NewToken::generate(Random::OS)?;
+    let target_token = NewToken::generate(&Random::OS)?;
     let hand_over = json!({
         "workspace_id": "writing-agent", "successor_token_sha256": target_token.hash().as_str(), "operation_id": "move-7",
     });

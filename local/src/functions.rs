@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::value::RawValue;
-use shared::config::{ConfigError, Env};
-use shared::runtime::{Function, Resources, invoke};
+use shared::lambda::config::{ConfigError, Env};
+use shared::lambda::start::{Function, Resources, invoke};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -25,15 +25,12 @@ type Handler = Box<dyn Fn(LambdaEvent<Box<RawValue>>) -> Invocation + Send + Syn
 type Invocation = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 type Constructor = fn(&Env<'_>, Resources) -> Result<Handler, ConfigError>;
 
-/// The functions by the names of their crates.
-const CONSTRUCTORS: [(&str, Constructor); 6] = [
-    ("create-workspace", construct::<create_workspace::CreateWorkspace>),
-    ("register", construct::<register::Register>),
-    ("admin-revoke", construct::<admin_revoke::AdminRevoke>),
-    ("admin-hand-over", construct::<admin_hand_over::AdminHandOver>),
-    ("admin-mint-token", construct::<admin_mint_token::AdminMintToken>),
-    ("get-workspace", construct::<get_workspace::GetWorkspace>),
-];
+macro_rules! constructors {
+    ($(($name:literal, $function:ty)),* $(,)?) => { &[$(($name, construct::<$function>)),*] };
+}
+
+/// The functions' constructors by name.
+const CONSTRUCTORS: &[(&str, Constructor)] = functions::for_each_function!(constructors);
 
 /// All functions of the template.
 pub struct Functions(BTreeMap<String, Arc<LocalFunction>>);
@@ -164,8 +161,7 @@ fn to_json(error: &Diagnostic) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use shared::logging::OWN_CRATES;
-    use shared::random::Random;
+    use domain::random::Random;
 
     fn functions(template: &Template, admin_digest: &str) -> Result<Functions, SetUpError> {
         let resources =
@@ -186,19 +182,12 @@ mod tests {
 
     #[test]
     fn the_template_s_functions_are_all_here() {
-        let functions = functions(&Template::embedded().unwrap(), &"0".repeat(64)).ok().unwrap();
-        let mut known = CONSTRUCTORS.map(|(name, _)| name);
+        let set_up = functions(&Template::embedded().unwrap(), &"0".repeat(64)).ok().unwrap();
+        let mut known = functions::NAMES.to_vec();
         known.sort_unstable();
-        assert!(functions.0.keys().eq(known));
-        assert!(functions.get("admin-revoke").is_some_and(|found| found.name == "admin-revoke"));
-        assert!(functions.get("admin_revoke").is_none());
-    }
-
-    #[test]
-    fn the_level_asked_for_is_that_of_every_function() {
-        for (name, _) in CONSTRUCTORS {
-            assert!(OWN_CRATES.contains(&name.replace('-', "_").as_str()), "{name}");
-        }
+        assert!(set_up.0.keys().eq(known));
+        assert!(set_up.get("admin-revoke").is_some_and(|found| found.name == "admin-revoke"));
+        assert!(set_up.get("admin_revoke").is_none());
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use local::cli::Cli;
-use shared::config::Env;
-use shared::logging;
+use shared::lambda::config::Env;
+use shared::lambda::logging;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;

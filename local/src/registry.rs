@@ -5,9 +5,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use shared::agent_url::AgentUrlPolicy;
-use shared::random::Random;
-use shared::runtime::Resources;
+use domain::agent_url::AgentUrlPolicy;
+use domain::random::Random;
+use shared::lambda::start::Resources;
 use tokio::net::TcpListener;
 use uuid::Uuid;
 

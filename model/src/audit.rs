@@ -1,12 +1,14 @@
-//! The guarantees, each judged on what really happened: on the items before and after a write, and on what callers were
-//! told. [`Guarantee::Spec`] besides compares every write and every answer with the sequential specification.
+//! The guarantees. Each is checked on what happened: the items before and after a write, and the answers. Besides,
+//! [`Guarantee::Spec`] compares every write and every answer with the sequential specification.
 
-use crate::flows::{Asked, Kind, Write, created_op};
-use crate::spec::{Answer, Door, Life, Op, Spec, Why};
+use domain::workspace::Stored;
+
+use crate::flows::{Kind, Request, Write, created_op};
+use crate::spec::{Answer, Door, Life, Op, Scope, Spec, Why};
+use crate::symbols::{Credential, Time, Token};
 use crate::table::Entry;
-use crate::words::{Credential, Time, Token};
 
-/// What is promised.
+/// What the registry promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Guarantee {
     G1,
@@ -43,22 +45,22 @@ impl Guarantee {
         Self::Spec,
     ];
 
-    pub fn says(self) -> &'static str {
+    pub fn title(self) -> &'static str {
         match self {
             Self::G1 => "G1: at most one owner token, at any moment",
             Self::G2 => "G2: of concurrent claims exactly one wins and gets a token",
             Self::G3 => "G3: nothing outlives a revoke that was answered",
-            Self::G4 => "G4: a token that was ended never lives again",
+            Self::G4 => "G4: a token that ended never lives again",
             Self::G5 => "G5: revoking nothing ends nothing and creates nothing",
             Self::G6 => "G6: a repeat has one effect and a true answer",
             Self::G9 => "G9: a workspace appears with its token, or sealed",
             Self::G10 => "G10: a removed workspace stays removed",
             Self::G11 => "G11: only a workspace's own tokens authenticate, and no hash does",
-            Self::G14 => "G14: until the very write of the take-over the source works, and never both",
+            Self::G14 => "G14: the source works until the take-over is written, and never both do",
             Self::G15 => "G15: no hand-over and no take-over outlives a cancel that was answered",
             Self::G16 => "G16: while a hand-over is pending nobody else claims",
             Self::Flip => "flip proof: the target owns, the source's token is dead and stays dead",
-            Self::Spec => "every write and every answer is one that the specification allows",
+            Self::Spec => "the specification allows every write and every answer",
         }
     }
 
@@ -67,26 +69,28 @@ impl Guarantee {
     }
 }
 
-/// What has happened to one workspace so far, as far as a guarantee asks for it.
+/// What has happened to one workspace so far: as much as the guarantees need.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Past {
-    /// The tokens that were ended and have not been named anew.
+    /// The tokens that ended and were not chosen again.
     pub ended: u64,
     /// Those of them that a revoke ended.
     pub revoked: u64,
-    /// Every token that ever had a role here.
+    /// Every token that was ever live or a successor here.
     pub issued: u64,
     /// The epoch at which the last successor was named.
     pub successor_named: u64,
-    /// The highest epoch at which a caller was told that no hand-over is pending any more.
+    /// The highest epoch at which an answer said that no hand-over is pending.
     pub cancelled: u64,
-    /// The epochs that the operations made, and how many tokens they ended, by their names.
+    /// The epoch that each command made and how many tokens it ended, by the command's name.
     pub made: [(u64, usize); 6],
+    /// The calls whose command took effect, one bit each.
+    pub commanded: u32,
     /// The source's tokens when the flip proof held.
     pub retired: u64,
 }
 
-/// What took effect, or was told to have, after a write was decided.
+/// What took effect, or was answered as done, after a write was decided.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Overtaken {
     pub by_revoke: bool,
@@ -96,22 +100,22 @@ pub struct Overtaken {
 /// A write that took effect.
 #[derive(Clone, Copy, Debug)]
 pub struct Effect<'a> {
-    pub asked: Asked,
+    pub request: Request,
     pub write: Write,
     pub before: &'a Entry,
     pub after: &'a Entry,
     /// What took effect after it was decided.
     pub overtaken: Overtaken,
-    /// Its token was ended after it was decided.
+    /// Its token ended after it was decided.
     pub revived: bool,
-    /// Its call had told its caller how it ended.
+    /// Its call had answered.
     pub settled: bool,
     pub clock: Time,
 }
 
-/// The guarantees that a write breaks, as bits; notes it down.
+/// The guarantees that a write breaks, as bits. Records the write.
 pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
-    let Effect { asked, write, before: was, after: is, .. } = *effect;
+    let Effect { request, write, before: was, after: is, .. } = *effect;
     let (before, after) = (was.spec(), is.spec());
     let (new, gone) = (is.live & !was.live, was.live & !is.live);
     let mut broken = 0;
@@ -127,15 +131,14 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     let makes_token = matches!(kind, Kind::Claim | Kind::TakeOver | Kind::Mint);
     breaks(Guarantee::G3, makes_token && effect.overtaken.by_revoke);
     let ended = tokens(before) - tokens(after).min(tokens(before));
-    if let (Kind::Revoke, Op::Revoke { scope, successor, .. }) = (kind, asked.op) {
-        use crate::spec::Scope;
+    if let (Kind::Revoke, Op::Revoke { scope, successor, .. }) = (kind, request.op) {
         let owner_ends = scope != Scope::Api;
         breaks(Guarantee::G3, owner_ends && after.door != Door::Open);
         breaks(Guarantee::G3, owner_ends && after.successor.map(|named| named.token) != successor);
         breaks(Guarantee::G3, scope != Scope::Owner && !after.api.is_empty());
-        breaks(Guarantee::G5, new != 0 || usize::from(write.ends) != ended);
+        breaks(Guarantee::G5, new != 0 || write.ends() != ended);
     }
-    if let Op::Register { bearer: Some(bearer), .. } = asked.op {
+    if let Op::Register { bearer: Some(bearer), .. } = request.op {
         let (token, is_token) = match bearer {
             Credential::Token(token) => (token, true),
             Credential::HashOf(token) => (token, false),
@@ -149,23 +152,26 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
         breaks(Guarantee::G14, !has_role && was_issued && !was_revoked);
         breaks(Guarantee::Flip, past.retired & token.bit() != 0);
     }
-    // A token that a caller chose may be named anew, but for the previous owner's; it is then a new one.
-    let is_made = |token: &u16| Token(*token).is_made_by_the_registry();
-    let made = (0..64).filter(is_made).fold(0, |made, token| made | 1 << token);
+    // A caller may choose the same token again, unless it was the previous owner. It then counts as a new one.
+    let generated =
+        Token::held().filter(|token| token.is_generated()).fold(0, |all, token| all | token.bit());
     let revived = write.token.filter(|_| effect.revived).map_or(0, Token::bit);
-    let returning = new & (past.ended & made | before.previous.map_or(0, Token::bit) | revived);
+    let returning = new & (past.ended & generated | before.previous.map_or(0, Token::bit) | revived);
     breaks(Guarantee::G4, returning != 0);
     breaks(Guarantee::Flip, returning & past.retired != 0);
     breaks(Guarantee::G5, before.life == Life::Absent && kind != Kind::Create);
     breaks(Guarantee::G6, effect.settled && !kind.is_refresh());
-    let own = made_in(asked.call);
+    let own = generated_for(request.call);
     breaks(Guarantee::G6, is.live & own == own);
+    let is_command = request.op.command().is_some();
+    breaks(Guarantee::G6, is_command && past.commanded >> request.call & 1 != 0);
     breaks(Guarantee::G9, kind == Kind::Create && (before.life != Life::Absent || after.door == Door::Open));
     breaks(Guarantee::G9, kind == Kind::Claim && before.door == Door::Sealed);
     breaks(Guarantee::G10, before.life == Life::Removed);
     if let Some(owner) = before.owner().filter(|_| pending.is_some() || kind == Kind::HandOver) {
-        let ends_owner = match asked.op {
+        let ends_owner = match request.op {
             Op::Revoke { .. } => kind == Kind::Revoke,
+            Op::Remove { .. } => kind == Kind::Remove,
             _ => kind == Kind::TakeOver,
         };
         breaks(Guarantee::G14, !ends_owner && after.owner() != Some(owner));
@@ -177,10 +183,10 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     breaks(Guarantee::G16, kind == Kind::Claim && pending.is_some());
 
     let mut specified = before.clone();
-    let answer = specified.perform(&asked.op, asked.now, write.token.unwrap_or(Token::filler(0)));
+    let answer = specified.perform(&request.op, request.now, write.token.unwrap_or(Token::filler(0)));
     breaks(
         Guarantee::Spec,
-        specified.as_in_an_item() != *after || is.spec.is_none() || after.epoch < before.epoch,
+        specified.as_stored() != *after || is.spec.is_none() || after.epoch < before.epoch,
     );
     breaks(Guarantee::Spec, !answer.is_success());
 
@@ -191,13 +197,12 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     if after.successor.is_some() && matches!(kind, Kind::HandOver | Kind::Revoke) {
         past.successor_named = after.epoch;
     }
-    if let Some(made) =
-        after.remembered.filter(|_| matches!(kind, Kind::HandOver | Kind::Revoke | Kind::Cancel))
-    {
-        // One that is remembered was made already, and one that expects an epoch is made at that epoch alone.
-        let again = before.remembered.is_some_and(|before| before.name == made.name);
+    past.commanded |= u32::from(is_command) << request.call;
+    if let Some(made) = after.last_command.filter(|_| is_command) {
+        // The last command is never made again. A command that expects an epoch is made at that epoch only.
+        let again = before.last_command.is_some_and(|before| before.name == made.name);
         let known = &mut past.made[usize::from(made.name.0)];
-        if again || asked.op.expected().is_some() && known.0 != 0 {
+        if again || request.op.expected().is_some() && known.0 != 0 {
             broken |= Guarantee::G6.bit();
         }
         *known = (made.epoch, ended);
@@ -205,11 +210,11 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     broken
 }
 
-/// The guarantees that an answer breaks, as bits; notes it down. `seen` is what the call saw last, and `met` what its
-/// write was made on, if it was.
+/// The guarantees that an answer breaks, as bits. Records the answer. `seen` is what the call saw last. `met` is what its
+/// write was made on, if it was made.
 pub fn answer(
     past: &mut Past,
-    asked: Asked,
+    request: Request,
     write: Option<Write>,
     seen: &Entry,
     met: Option<&Entry>,
@@ -224,10 +229,10 @@ pub fn answer(
     };
     let is_allowed = match met {
         Some(met) => {
-            let made = write.and_then(|write| write.token).unwrap_or(Token::filler(0));
-            met.spec().clone().perform(&asked.op, asked.now, made).allows(said)
+            let fresh = write.and_then(|write| write.token).unwrap_or(Token::filler(0));
+            met.spec().clone().perform(&request.op, request.now, fresh).allows(said)
         }
-        None => is_allowed(seen, asked, write, said),
+        None => is_allowed(seen, request, write, said),
     };
     breaks(Guarantee::Spec, !is_allowed);
     match said {
@@ -236,7 +241,7 @@ pub fn answer(
         }
         Answer::Registered { epoch, token: None } => {
             breaks(Guarantee::G6, epoch != spec.epoch);
-            if let Op::Register { bearer: Some(Credential::HashOf(_)), .. } = asked.op {
+            if let Op::Register { bearer: Some(Credential::HashOf(_)), .. } = request.op {
                 breaks(Guarantee::G11, true);
             }
         }
@@ -245,83 +250,90 @@ pub fn answer(
             breaks(Guarantee::G9, spec.life != Life::Live || past.issued & token.bit() == 0);
         }
         Answer::Revoked { epoch: Some(epoch), ended } => {
-            breaks(Guarantee::G6, !was_made(past, asked.op, epoch));
-            let at_first = made(past, asked.op).map_or(0, |(_, ended)| ended);
+            breaks(Guarantee::G6, !was_made(past, request.op, epoch));
+            let at_first = made(past, request.op).map_or(0, |(_, ended)| ended);
             breaks(Guarantee::G6, ended != 0 && ended != at_first);
         }
         Answer::Revoked { epoch: None, .. } => breaks(Guarantee::G5, spec.life != Life::Absent),
         Answer::Cancelled { epoch } => {
-            breaks(Guarantee::G15, !was_made(past, asked.op, epoch));
+            breaks(Guarantee::G15, !was_made(past, request.op, epoch));
             past.cancelled = past.cancelled.max(epoch);
         }
         Answer::Refused(Why::MissingToken) => {
-            // Told to bring a token by a workspace that this very call has just claimed: nobody holds that token.
-            breaks(Guarantee::G6, seen.live & made_in(asked.call) != 0);
-            breaks(Guarantee::G2, spec.door == Door::Open && spec.pending(asked.now).is_none());
-            if let Op::Register { chosen: Some(chosen), place, .. } = asked.op {
+            // This very call has claimed the workspace, and nobody holds the token.
+            breaks(Guarantee::G6, seen.live & generated_for(request.call) != 0);
+            breaks(Guarantee::G2, spec.door == Door::Open && spec.pending(request.now).is_none());
+            if let Op::Register { chosen: Some(chosen), place, .. } = request.op {
                 breaks(Guarantee::G6, spec.owner() == Some(chosen) && spec.place == Some(place));
             }
         }
         Answer::Refused(Why::InvalidToken) => {
-            if let Op::Register { bearer: Some(Credential::Token(token)), .. } = asked.op {
+            if let Op::Register { bearer: Some(Credential::Token(token)), .. } = request.op {
                 breaks(Guarantee::G14, spec.is_live(token));
             }
         }
-        // Refused for what this very call has done, or one that it repeats.
-        Answer::Refused(Why::EpochChanged) => breaks(Guarantee::G6, spec.has_made(&asked.op)),
-        Answer::Refused(Why::Exists) => breaks(Guarantee::G6, is_created_in(seen, asked.call)),
+        // Refused because of its own effect, or that of a call that it repeats.
+        Answer::Refused(Why::EpochChanged) => breaks(Guarantee::G6, spec.has_made(&request.op)),
+        Answer::Refused(Why::Removed) => {
+            breaks(Guarantee::G6, matches!(request.op, Op::Remove { .. }));
+            breaks(Guarantee::G10, spec.life != Life::Removed);
+        }
+        Answer::Removed { .. } => breaks(Guarantee::G10, spec.life != Life::Removed),
+        Answer::Refused(Why::Exists) => breaks(Guarantee::G6, is_created_in(seen, request.call)),
         _ => {}
     }
     broken
 }
 
-/// Whether an operation has made this epoch.
+/// Whether this command has made this epoch.
 pub fn was_made(past: &Past, op: Op, epoch: u64) -> bool {
     made(past, op).is_some_and(|(made, _)| made == epoch)
 }
 
-/// The epoch that an operation made, and how many tokens it ended.
+/// The epoch that a command made, and how many tokens it ended.
 fn made(past: &Past, op: Op) -> Option<(u64, usize)> {
-    op.operation().map(|(name, _)| past.made[usize::from(name.0)])
+    op.command().map(|(name, _)| past.made[usize::from(name.0)])
 }
 
-/// The tokens that the registry makes for a call.
-fn made_in(call: u8) -> u64 {
-    Token::made(call, false).bit() | Token::made(call, true).bit()
+/// The tokens that the registry generates for a call.
+fn generated_for(call: u8) -> u64 {
+    Token::generated(call, false).bit() | Token::generated(call, true).bit()
 }
 
 fn is_created_in(seen: &Entry, call: u8) -> bool {
-    seen.workspace.as_ref().is_some_and(|workspace| workspace.created_op == created_op(call))
+    matches!(&seen.stored, Some(Stored::Workspace(workspace)) if workspace.created_op == created_op(call))
 }
 
-/// Whether the specification allows this answer of a call that wrote nothing after what it saw.
-fn is_allowed(seen: &Entry, asked: Asked, write: Option<Write>, said: Answer) -> bool {
+/// Whether the specification allows this answer of a call that wrote nothing after what it saw last.
+fn is_allowed(seen: &Entry, request: Request, write: Option<Write>, said: Answer) -> bool {
     let spec = seen.spec();
-    // Whose write failed may not know what to do; an operator's call that was overtaken asks it to look again.
-    let is_overtaken = |write: Write| asked.op.operation().is_some() && write.seen < spec.epoch;
-    match (write, said) {
-        (Some(_), Answer::Unavailable) => return true,
-        (Some(write), Answer::Refused(Why::EpochChanged)) if is_overtaken(write) => return true,
+    // A call may give up if its write met a later epoch. A command then tells its caller to look again, and so does a
+    // removal that expects an epoch.
+    let is_command = request.op.command().is_some() || request.op.expected().is_some();
+    let is_overtaken = write.is_some_and(|write| write.seen < spec.epoch);
+    match said {
+        Answer::Contended if is_overtaken && !is_command => return true,
+        Answer::Refused(Why::EpochChanged) if is_overtaken && is_command => return true,
         _ => {}
     }
     let mut after = spec.clone();
-    let answer = after.perform(&asked.op, asked.now, Token::filler(0));
+    let answer = after.perform(&request.op, request.now, Token::filler(0));
     if after == *spec && answer.allows(said) {
         return true;
     }
-    // A write of this very call landed before, and its reply was lost.
-    match (said, asked.op) {
+    // A write of this call landed before, and its reply was lost.
+    match (said, request.op) {
         (Answer::Registered { epoch, token: Some(token) }, _) => {
             spec.owner() == Some(token) && spec.epoch == epoch
         }
         (Answer::Minted { token: Some(token) }, _) => spec.api.contains(&token),
-        // Its token may have been ended since.
-        (Answer::Created { .. }, _) => is_created_in(seen, asked.call),
+        // Its token may have ended since.
+        (Answer::Created { .. }, _) => is_created_in(seen, request.call),
         _ => false,
     }
 }
 
-/// The tokens that have a role.
+/// The tokens that are live, the successor's and the previous owner's.
 pub fn issued(spec: &Spec) -> u64 {
     let tokens = spec.api.iter().copied().chain(spec.owner()).chain(spec.successor.map(|named| named.token));
     tokens.chain(spec.previous).fold(0, |all, token| all | token.bit())

@@ -1,21 +1,33 @@
-//! The functions, one store request at a time. What `functions/*/src/lib.rs` does between two requests is done here by
-//! the same calls of the same shared code, [`shared::guard`] and [`shared::schema::Update`]; only the requests themselves
-//! are the model's, so that it can put them into any order.
+//! What each call does between two requests to the store. A call builds a shipped operation ([`domain::operations`]), and
+//! the shipped write protocol ([`domain::protocol`]) drives it. The model chooses only what the store returns and when.
 
 use std::collections::HashMap;
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shared::guard::{
-    self, CancelDecision, HandOver, HandOverDecision, MintDecision, Operation, Refusal, RegisterDecision,
-    RegisterRequest, Registration, RevokeDecision, RevokeRequest, RevokeScope,
+use domain::id::CommandId;
+use domain::operations::cancel_hand_over::{CancelHandOver, Cancelled};
+use domain::operations::command::Command;
+use domain::operations::create::{self, FirstTokenRole};
+use domain::operations::hand_over::{HandOver, HandOverState};
+use domain::operations::mint_token::{MintToken, Minted};
+use domain::operations::register::{Register, Registered, RegisteredAs};
+use domain::operations::remove::{Remove, Removed};
+use domain::operations::revoke::{Revoke, Revoked};
+use domain::protocol::{self, Decision, Operation, OperationError, Refusal, Step};
+use domain::random::Random;
+use domain::token::{IssuedToken, NewToken, TokenHash};
+use domain::workspace::{
+    Epoch, OwnerHash, Profile, RegisteredBy, RevokeScope, Status, Stored, Successor, Workspace,
 };
-use shared::schema::{self, Update};
-use shared::workspace::{Epoch, Owner, OwnerHash, Profile, Status, Successor, Workspace};
+use domain::write::{self, Change};
+use shared::table::item;
+use shared::table::update::{IF_ABSENT, Update};
 
-use crate::mutant::Mutant;
+use crate::mutant::{Mutable, Mutant, Mutated};
 use crate::spec::{Answer, First, Op, Scope, Why};
+use crate::symbols::{CommandName, Credential, Place, Time, Token, workspace_id};
 use crate::table::{ItemId, Sent, TABLE, WriteId};
-use crate::words::{Credential, Named, Place, Time, Token, workspace_id};
 
 /// What a call does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -24,20 +36,26 @@ pub enum Next {
     Write(Write),
 }
 
-/// A write that a call is about to make, or has left in the network.
+/// A write that a call is about to send, or that is still in the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Write {
     pub id: WriteId,
     pub kind: Kind,
-    pub turn: Turn,
+    /// Whether it is the call's second write.
+    is_second: bool,
     /// The token that it would make live.
     pub token: Option<Token>,
-    /// The epoch that it was decided on.
+    /// The epoch that the decision saw; 0 for a create.
     pub seen: u64,
+    /// What the call answers once the write is made.
+    pub answer: Answer,
+}
+
+impl Write {
     /// How many tokens it would end.
-    pub ends: u8,
-    /// The epoch that is told once it is made; `None`: the one in the store's answer.
-    pub makes: Option<u64>,
+    pub fn ends(&self) -> usize {
+        if let Answer::Revoked { ended, .. } = self.answer { ended } else { 0 }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -51,6 +69,7 @@ pub enum Kind {
     Revoke,
     HandOver,
     Cancel,
+    Remove,
 }
 
 impl Kind {
@@ -60,496 +79,374 @@ impl Kind {
     }
 }
 
-/// Which of its writes a call is at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Turn {
-    /// The refresh that a registration with a bearer starts with.
-    Refresh,
-    First,
-    Last,
-}
-
-/// A call as the functions see it.
+/// A call as a function receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Asked {
-    /// Its number, by which the tokens are named that the registry makes for it.
+pub struct Request {
+    /// The call's number. It also names the tokens that the registry generates for the call.
     pub call: u8,
     pub workspace: u8,
     pub op: Op,
-    /// The time that it has read.
+    /// The time that the function has read.
     pub now: Time,
 }
 
-type Step = (Asked, ItemId, Option<Write>);
+/// The items that a call has seen: the one it read, then the one that its failed write met.
+type Seen = Vec<ItemId>;
+
+/// Where a call is: its last write, and the item that it has just seen.
+type Position = (Request, Option<Write>, ItemId);
 
 /// The functions, with or without a mistake.
 #[derive(Default)]
 pub struct Flows {
     mutant: Option<Mutant>,
-    steps: RwLock<HashMap<Step, Next>>,
+    /// What comes next.
+    steps: RwLock<HashMap<Position, Next>>,
+    /// What led to each write. The same items lead to the same write, so the call can be repeated from there.
+    origins: RwLock<HashMap<(Request, Write), Seen>>,
+    owners: RwLock<HashMap<ItemId, u64>>,
 }
 
 impl Flows {
     pub fn new(mutant: Option<Mutant>) -> Self {
-        Self { mutant, steps: RwLock::default() }
+        Self { mutant, ..Self::default() }
     }
 
-    /// Whether the call's first request is a write, without a read before it.
+    /// Whether the call's first request is a write. Every other call reads first.
     pub fn starts_with_a_write(op: &Op) -> bool {
-        matches!(op, Op::Create(_) | Op::Register { bearer: Some(_), .. })
+        matches!(op, Op::Create(_))
     }
 
-    /// What the call does first. `item` is what its read gives; a call that starts with a write does not look at it.
-    pub fn start(&self, asked: Asked, item: ItemId) -> Next {
-        self.remember((asked, item, None), || match asked.op {
-            Op::Create(first) => self.create(&asked, first),
-            Op::Register { bearer: Some(bearer), place, .. } => {
-                self.refresh(&asked, bearer, place, Turn::Refresh)
-            }
-            _ => self.decide(&asked, item, Turn::First),
-        })
+    /// What the call does first. `item` is what it reads; a create ignores it.
+    pub fn start(&self, request: Request, item: ItemId) -> Next {
+        self.next(request, None, item)
     }
 
-    /// What the call does after a write whose condition failed, and that found this item.
-    pub fn after_failed(&self, asked: Asked, found: ItemId, write: Write) -> Next {
-        self.remember((asked, found, Some(write)), || {
-            let entry = TABLE.entry(found);
-            match asked.op {
-                Op::Create(_) => Next::Answer(self.create_failed(&asked, entry.workspace.as_ref())),
-                Op::Register { .. } => self.register_failed(&asked, found, entry.workspace.as_ref(), write),
-                Op::Mint { .. } => {
-                    let is_mine =
-                        |found: &Workspace| guard::minted_before(found, write.token.unwrap().hash());
-                    if entry.workspace.as_ref().is_some_and(is_mine) && !self.forgets_its_own(&asked.op) {
-                        return Next::Answer(Answer::Minted { token: shown(asked.op, write) });
-                    }
-                    self.once_more(&asked, found, write.turn)
-                }
-                _ => Next::Answer(self.operation_failed(&asked, found, write)),
-            }
-        })
+    /// What the call does after the store found the condition of its write false, and returned this item.
+    pub fn condition_failed(&self, request: Request, write: Write, found: ItemId) -> Next {
+        self.next(request, Some(write), found)
     }
 
-    /// What the call answers after a write that was made and gave this item.
-    pub fn after_made(&self, asked: Asked, new: ItemId, write: Write) -> Answer {
-        let entry = TABLE.entry(new);
-        let in_the_answer = || schema::epoch_of(&entry.item).ok().map(|epoch| epoch.0);
-        let Some(mut epoch) = write.makes.or_else(in_the_answer) else { return Answer::Unavailable };
-        if self.is(Mutant::ClaimTellsTheSeenEpoch) && write.kind == Kind::Claim {
-            epoch = write.seen;
+    /// The tokens that the shipped decision accepts as the owner of this item, as bits.
+    pub fn accepted_as_owner(&self, item: ItemId) -> u64 {
+        if let Some(accepted) = self.owners.read().unwrap().get(&item) {
+            return *accepted;
         }
-        match write.kind {
-            Kind::Create => Answer::Created { token: shown(asked.op, write) },
-            Kind::Refresh | Kind::ApiRefresh | Kind::TakeOver => Answer::Registered { epoch, token: None },
-            Kind::Claim => Answer::Registered { epoch, token: shown(asked.op, write) },
-            Kind::Mint => Answer::Minted { token: shown(asked.op, write) },
-            Kind::Revoke => Answer::Revoked { ended: usize::from(write.ends), epoch: Some(epoch) },
-            Kind::HandOver => Answer::Pending { epoch },
-            Kind::Cancel => Answer::Cancelled { epoch },
-        }
-    }
-
-    /// The token's hash, as the refresh of this bearer would present it: for the question who is the owner.
-    pub fn refresh_write(&self, bearer: Credential) -> WriteId {
-        let op = Op::Register { bearer: Some(bearer), chosen: None, place: Place::SOURCE };
-        let asked = Asked { call: 0, workspace: 0, op, now: Time::Early };
-        let Next::Write(write) = self.refresh(&asked, bearer, Place::SOURCE, Turn::Refresh) else {
-            panic!("a refresh is a write");
+        let is_accepted = |token: &Token| {
+            let bearer = Some(Credential::Token(*token));
+            let op = Op::Register { bearer, chosen: None, place: Place::SOURCE };
+            let request = Request { call: 0, workspace: 0, op, now: Time::Early };
+            let Some(Stored::Workspace(workspace)) = self.read(&request, item) else { return false };
+            let register = self.register(&request, bearer, None, Place::SOURCE);
+            let decision = match self.mutant {
+                None => register.decide(&workspace),
+                Some(mutant) => Mutated { shipped: register, mutant, request }.decide(&workspace),
+            };
+            matches!(decision, Ok(Decision::Write(_, made)) if made.kind == RegisteredAs::Refresh)
         };
-        write.id
+        let accepted = Token::held().filter(is_accepted).fold(0, |all, token| all | token.bit());
+        self.owners.write().unwrap().insert(item, accepted);
+        accepted
     }
 
-    fn remember(&self, step: Step, next: impl FnOnce() -> Next) -> Next {
-        if let Some(next) = self.steps.read().unwrap().get(&step) {
+    fn next(&self, request: Request, write: Option<Write>, item: ItemId) -> Next {
+        let position = (request, write, item);
+        if let Some(next) = self.steps.read().unwrap().get(&position) {
             return *next;
         }
-        let next = next();
-        self.steps.write().unwrap().insert(step, next);
+        let mut seen = match write {
+            None => Seen::new(),
+            Some(write) => self.origins.read().unwrap()[&(request, write)].clone(),
+        };
+        seen.push(item);
+        let next = self.run(&request, &seen);
+        if let Next::Write(write) = next {
+            self.origins.write().unwrap().entry((request, write)).or_insert(seen);
+        }
+        self.steps.write().unwrap().insert(position, next);
         next
     }
 
-    fn is(&self, mutant: Mutant) -> bool {
-        self.mutant == Some(mutant)
-    }
-
-    fn forgets_its_own(&self, op: &Op) -> bool {
-        self.mutant.is_some_and(|mutant| mutant.forgets_its_own(op))
-    }
-
-    /// Whether a write that names a caller's token is not made on this turn.
-    fn is_not_again(&self, turn: Turn) -> bool {
-        turn == Turn::Last && !self.is(Mutant::ChosenTwice)
-    }
-
-    fn send(&self, asked: &Asked, update: &Update, kind: Kind, turn: Turn) -> Write {
-        let change = self
-            .mutant
-            .map(|mutant| move |sent: &mut Sent| mutant.rewrites(&asked.op, kind == Kind::Refresh, sent));
-        let id = TABLE.update(update, change);
-        Write { id, kind, turn, token: None, seen: 0, ends: 0, makes: update.epoch().map(|epoch| epoch.0) }
-    }
-
-    /// `admin-*` and `register` from their decision on.
-    fn decide(&self, asked: &Asked, item: ItemId, turn: Turn) -> Next {
-        let entry = TABLE.entry(item);
-        let there = !entry.item.is_empty();
-        if there && entry.workspace.is_none() {
-            return Next::Answer(Answer::Unavailable);
-        }
-        let actual = entry.workspace.as_ref();
-        let mut seen = entry.workspace.clone();
-        if let (Some(seen), Some(mutant)) = (&mut seen, self.mutant) {
-            mutant.blinds(&asked.op, asked.now.now(), seen);
-        }
-        let (Some(seen), Some(actual)) = (seen, actual) else {
-            return match asked.op {
-                Op::Revoke { .. } if self.is(Mutant::RevokeCreates) => {
-                    self.send_revoke(asked, &blank(usize::from(asked.workspace)), 0)
-                }
-                Op::Revoke { .. } => Next::Answer(Answer::Revoked { ended: 0, epoch: None }),
-                _ => Next::Answer(Answer::Refused(Why::Unknown)),
-            };
-        };
-        let next = match asked.op {
+    /// Runs the call on what it has seen so far.
+    fn run(&self, request: &Request, seen: &[ItemId]) -> Next {
+        let now = request.now.timestamp();
+        let successor =
+            |token: Token| Successor { hash: token.hash().clone(), expires: request.now.expiry() };
+        match request.op {
+            Op::Create(first) => self.create(request, first, seen),
             Op::Register { bearer, chosen, place } => {
-                self.register(asked, (&seen, actual), bearer, chosen, place, turn)
+                self.drive(request, self.register(request, bearer, chosen, place), seen)
             }
-            Op::Mint { chosen } => self.mint(asked, (&seen, actual), chosen, turn),
-            Op::Revoke { .. } => self.revoke(asked, (&seen, actual)),
-            Op::HandOver { .. } => self.hand_over(asked, (&seen, actual)),
-            Op::Cancel { .. } => self.cancel(asked, (&seen, actual)),
-            Op::Create(_) | Op::Show { .. } => panic!("these decide nothing"),
-        };
-        next.unwrap_or_else(|refusal| Next::Answer(refused(refusal)))
-    }
-
-    fn once_more(&self, asked: &Asked, found: ItemId, turn: Turn) -> Next {
-        match turn {
-            Turn::Refresh => self.decide(asked, found, Turn::First),
-            Turn::First => self.decide(asked, found, Turn::Last),
-            Turn::Last => Next::Answer(Answer::Unavailable),
+            Op::Mint { chosen } => {
+                let chosen = chosen.map(|token| token.hash().clone());
+                self.drive(request, MintToken { chosen, now, random: self.random(request.call) }, seen)
+            }
+            Op::Revoke { scope, successor: named, name, expected } => {
+                let scope = match scope {
+                    Scope::All => RevokeScope::All,
+                    Scope::Owner => RevokeScope::Owner,
+                    Scope::Api => RevokeScope::Api,
+                };
+                let command = self.command(name, expected);
+                self.drive(request, Revoke { command, scope, successor: named.map(successor), now }, seen)
+            }
+            Op::HandOver { successor: named, name, expected } => {
+                let command = self.command(name, expected);
+                self.drive(request, HandOver { command, successor: successor(named), now }, seen)
+            }
+            Op::Cancel { name, expected } => {
+                self.drive(request, CancelHandOver { command: self.command(name, expected) }, seen)
+            }
+            Op::Remove { expected } => {
+                self.drive(request, Remove { expected_epoch: self.expected(expected) }, seen)
+            }
+            Op::Show { .. } => panic!("no scenario reads"),
         }
     }
 
-    fn refresh(&self, asked: &Asked, bearer: Credential, place: Place, turn: Turn) -> Next {
-        let (url, card) = (place.url(), place.card());
-        let registration = Registration { url: Some(&url), agent_card: &card };
-        let presented = self.presented(bearer);
-        let update = Update::refresh(&presented, &registration, asked.now.now());
-        Next::Write(self.send(asked, &update, Kind::Refresh, turn))
+    fn register(
+        &self,
+        request: &Request,
+        bearer: Option<Credential>,
+        chosen: Option<Token>,
+        place: Place,
+    ) -> Register {
+        Register {
+            bearer: bearer.map(|bearer| self.presented(bearer)),
+            chosen: chosen.map(|token| token.hash().clone()),
+            registration: place.registration(),
+            now: request.now.timestamp(),
+            random: self.random(request.call),
+        }
     }
 
-    fn presented(&self, bearer: Credential) -> shared::token::TokenHash {
+    fn presented(&self, bearer: Credential) -> TokenHash {
         match bearer {
             Credential::HashOf(token) if self.is(Mutant::HashAuthenticates) => token.hash().clone(),
             bearer => bearer.hash(),
         }
     }
 
-    /// `register`: `attempt`. The decision is on what a mutant lets it see, the write on what is there.
-    fn register(
-        &self,
-        asked: &Asked,
-        (seen, actual): (&Workspace, &Workspace),
-        bearer: Option<Credential>,
-        chosen: Option<Token>,
-        place: Place,
-        turn: Turn,
-    ) -> Result<Next, Refusal> {
-        let now = asked.now.now();
-        let (url, card) = (place.url(), place.card());
-        let registration = Registration { url: Some(&url), agent_card: &card };
-        let bearer_hash = bearer.map(|bearer| self.presented(bearer));
-        let chosen = if bearer.is_none() { chosen } else { None };
-        let mut request =
-            RegisterRequest { bearer: bearer_hash.as_ref(), chosen: chosen.map(Token::hash), registration };
-        let mut decision = guard::register(seen, &request, now);
-        if self.is(Mutant::BearerIgnored) && decision == Err(Refusal::InvalidToken) {
-            request.bearer = None;
-            decision = guard::register(seen, &request, now);
-        }
-        let (update, kind, token) = match decision? {
-            RegisterDecision::AlreadyDone { epoch } => {
-                return Ok(Next::Answer(Answer::Registered { epoch: epoch.0, token: None }));
-            }
-            RegisterDecision::Refresh(_) => return Ok(self.refresh(asked, bearer.unwrap(), place, turn)),
-            RegisterDecision::RefreshByApiToken(presented) => {
-                let update = Update::refresh_by_api_token(actual, presented, &registration, now);
-                (update, Kind::ApiRefresh, None)
-            }
-            RegisterDecision::TakeOver(successor) => {
-                let update = Update::take_over(actual, successor, &registration, now);
-                (update, Kind::TakeOver, Some(Token::of(successor)))
-            }
-            RegisterDecision::Claim { .. } => match chosen {
-                Some(_) if self.is_not_again(turn) => return Ok(Next::Answer(Answer::Unavailable)),
-                Some(chosen) => {
-                    let update = Update::claim(actual, chosen.hash(), None, &registration, now);
-                    (update, Kind::Claim, Some(chosen))
-                }
-                None => {
-                    let token = self.fresh(asked, turn);
-                    let update = Update::claim(actual, token.hash(), Some(PREFIX), &registration, now);
-                    (update, Kind::Claim, Some(token))
-                }
-            },
-        };
-        Ok(Next::Write(Write { token, seen: actual.epoch.0, ..self.send(asked, &update, kind, turn) }))
-    }
-
-    /// Was it mine? If not, once more.
-    fn register_failed(
-        &self,
-        asked: &Asked,
-        found: ItemId,
-        workspace: Option<&Workspace>,
-        write: Write,
-    ) -> Next {
-        let Op::Register { bearer, chosen, place } = asked.op else { panic!("only registrations come here") };
-        let (url, card) = (place.url(), place.card());
-        let registration = Registration { url: Some(&url), agent_card: &card };
-        let token = write.token.map(Token::hash);
-        let presented = bearer.map(|bearer| self.presented(bearer));
-        let chosen = if bearer.is_none() { chosen.map(Token::hash) } else { None };
-        let is_mine = |found: &Workspace| {
-            let decision = match write.kind {
-                Kind::TakeOver => RegisterDecision::TakeOver(token.unwrap()),
-                Kind::Claim => RegisterDecision::Claim { chosen },
-                Kind::ApiRefresh => RegisterDecision::RefreshByApiToken(presented.as_ref().unwrap()),
-                _ => RegisterDecision::Refresh(presented.as_ref().unwrap()),
-            };
-            guard::registered_before(found, &decision, token, &registration)
-        };
-        let mine = workspace.filter(|found| is_mine(found) && !self.forgets_its_own(&asked.op));
-        if let Some(found) = mine {
-            return Next::Answer(Answer::Registered { epoch: found.epoch.0, token: shown(asked.op, write) });
-        }
-        self.once_more(asked, found, write.turn)
-    }
-
-    /// `admin-mint-token`: `attempt`.
-    fn mint(
-        &self,
-        asked: &Asked,
-        (seen, actual): (&Workspace, &Workspace),
-        chosen: Option<Token>,
-        turn: Turn,
-    ) -> Result<Next, Refusal> {
-        let now = asked.now.now();
-        match guard::mint(seen, chosen.map(Token::hash), now)? {
-            MintDecision::AlreadyDone => return Ok(Next::Answer(Answer::Minted { token: None })),
-            MintDecision::Mint => {}
-        }
-        if chosen.is_some() && self.is_not_again(turn) {
-            return Ok(Next::Answer(Answer::Unavailable));
-        }
-        let token = chosen.unwrap_or_else(|| self.fresh(asked, turn));
-        let prefix = if chosen.is_none() { Some(PREFIX) } else { None };
-        let update = Update::mint(actual, token.hash(), prefix, now);
-        let write = self.send(asked, &update, Kind::Mint, turn);
-        Ok(Next::Write(Write { token: Some(token), seen: actual.epoch.0, ..write }))
-    }
-
-    /// `admin-revoke`: `revoke`.
-    fn revoke(&self, asked: &Asked, (seen, actual): (&Workspace, &Workspace)) -> Result<Next, Refusal> {
-        let ended = match guard::revoke(seen, &self.revoke_request(asked), asked.now.now())? {
-            RevokeDecision::Revoke { ended } => ended,
-            RevokeDecision::AlreadyDone(made) => {
-                return Ok(Next::Answer(Answer::Revoked { ended: made.ended, epoch: Some(made.epoch.0) }));
-            }
-        };
-        if ended == 0 && actual.successor.is_none() && self.is(Mutant::RevokeOnlyTheLiving) {
-            return Ok(Next::Answer(Answer::Revoked { ended: 0, epoch: Some(actual.epoch.0) }));
-        }
-        Ok(self.send_revoke(asked, actual, ended))
-    }
-
-    fn send_revoke(&self, asked: &Asked, seen: &Workspace, ended: usize) -> Next {
-        let update = Update::revoke(seen, &self.revoke_request(asked), asked.now.now());
-        let write = self.send(asked, &update, Kind::Revoke, Turn::Last);
-        Next::Write(Write { seen: seen.epoch.0, ends: u8::try_from(ended).unwrap(), ..write })
-    }
-
-    fn revoke_request(&self, asked: &Asked) -> RevokeRequest {
-        let Op::Revoke { scope, successor, name, expected } = asked.op else {
-            panic!("only revokes come here")
-        };
-        let scope = match scope {
-            Scope::All => RevokeScope::All,
-            Scope::Owner => RevokeScope::Owner,
-            Scope::Api => RevokeScope::Api,
-        };
-        let successor = successor.map(|token| named(token, asked.now));
-        RevokeRequest { scope, successor, operation: self.operation(name, expected) }
-    }
-
-    /// `admin-hand-over`: `hand_over`.
-    fn hand_over(&self, asked: &Asked, (seen, actual): (&Workspace, &Workspace)) -> Result<Next, Refusal> {
-        let Op::HandOver { successor, name, expected } = asked.op else {
-            panic!("only hand-overs come here")
-        };
-        let operation = self.operation(name, expected);
-        let decision = guard::hand_over(seen, successor.hash(), &operation, asked.now.now())?;
-        if let HandOverDecision::AlreadyDone(made) = decision {
-            return Ok(Next::Answer(as_made(made)));
-        }
-        let update = Update::hand_over(actual, &named(successor, asked.now), &operation.id);
-        let write = self.send(asked, &update, Kind::HandOver, Turn::Last);
-        Ok(Next::Write(Write { seen: actual.epoch.0, ..write }))
-    }
-
-    /// `admin-hand-over`: `cancel`.
-    fn cancel(&self, asked: &Asked, (seen, actual): (&Workspace, &Workspace)) -> Result<Next, Refusal> {
-        let Op::Cancel { name, expected } = asked.op else { panic!("only cancellings come here") };
-        let operation = self.operation(name, expected);
-        if let CancelDecision::AlreadyDone { epoch } = guard::cancel_hand_over(seen, &operation)? {
-            return Ok(Next::Answer(Answer::Cancelled { epoch: epoch.0 }));
-        }
-        let spares = self.is(Mutant::CancelOnlyThePending) || self.is(Mutant::ExpiredNotCancelled);
-        if seen.successor.is_none() && spares {
-            return Ok(Next::Answer(Answer::Cancelled { epoch: seen.epoch.0 }));
-        }
-        let update = Update::cancel_hand_over(actual, &operation.id);
-        let write = self.send(asked, &update, Kind::Cancel, Turn::Last);
-        Ok(Next::Write(Write { seen: actual.epoch.0, ..write }))
-    }
-
-    fn operation(&self, name: Named, expected: Option<u64>) -> Operation {
-        Operation { id: name.id(), expected_epoch: self.expected(expected) }
+    fn command(&self, name: CommandName, expected: Option<u64>) -> Command {
+        Command { id: name.id(), expected_epoch: self.expected(expected) }
     }
 
     fn expected(&self, epoch: Option<u64>) -> Option<Epoch> {
         epoch.filter(|_| !self.is(Mutant::ExpectedEpochIgnored)).map(Epoch)
     }
 
-    /// An administrator's write whose condition failed: made before, or not.
-    fn operation_failed(&self, asked: &Asked, found: ItemId, write: Write) -> Answer {
-        if self.forgets_its_own(&asked.op) {
-            return Answer::Refused(Why::EpochChanged);
-        }
-        let entry = TABLE.entry(found);
-        let Some(found) = entry.workspace.as_ref() else { return Answer::Refused(Why::EpochChanged) };
-        let now = asked.now.now();
-        let answer = match asked.op {
-            Op::Revoke { .. } => {
-                let decided = (Epoch(write.seen), usize::from(write.ends));
-                guard::revoked_before(found, &self.revoke_request(asked), decided, now).map(|made| {
-                    let ended = if self.is(Mutant::RepeatCounts) { decided.1 } else { made.ended };
-                    Answer::Revoked { ended, epoch: Some(made.epoch.0) }
-                })
-            }
-            Op::HandOver { successor, name, expected } => {
-                let operation = self.operation(name, expected);
-                guard::handed_over_before(found, successor.hash(), &operation, now).map(as_made)
-            }
-            Op::Cancel { name, expected } => {
-                let operation = self.operation(name, expected);
-                guard::cancelled_before(found, &operation).map(|epoch| Answer::Cancelled { epoch: epoch.0 })
-            }
-            _ => panic!("not an operation"),
-        };
-        answer.unwrap_or_else(refused)
+    /// Generates the call's first token, then its second. A token takes two buffers.
+    fn random(&self, call: u8) -> Random {
+        let repeats = self.is(Mutant::SameTokenTwice);
+        let fills = AtomicUsize::new(0);
+        Random::from_fn(move |buffer| {
+            let is_second = fills.fetch_add(1, Ordering::Relaxed) >= 2;
+            buffer.fill(Token::generated(call, is_second && !repeats).random_byte());
+            Ok(())
+        })
     }
 
-    /// `create-workspace`.
-    fn create(&self, asked: &Asked, first: First) -> Next {
-        let token = match first {
-            First::Made => Some(self.fresh(asked, Turn::First)),
-            First::Chosen(token) => Some(token),
-            First::None => None,
+    /// Lets the shipped protocol drive the operation.
+    fn drive<O: Mutable>(&self, request: &Request, operation: O, seen: &[ItemId]) -> Next
+    where
+        O::Answer: ToAnswer,
+    {
+        let seen: Vec<_> = seen.iter().map(|item| self.read(request, *item)).collect();
+        let step = match self.mutant {
+            None => steps(&operation, &seen),
+            Some(mutant) => steps(&Mutated { shipped: operation, mutant, request: *request }, &seen),
         };
-        let workspace = created(usize::from(asked.workspace), asked.call, token);
-        let condition = if self.is(Mutant::CreateOverwrites) { None } else { Some(schema::NOT_THERE) };
-        let id = TABLE.put(schema::to_item(&workspace), condition);
-        Next::Write(Write { id, kind: Kind::Create, turn: Turn::Last, token, seen: 0, ends: 0, makes: None })
-    }
-
-    /// `create-workspace`, when the id is taken.
-    fn create_failed(&self, asked: &Asked, found: Option<&Workspace>) -> Answer {
-        let Op::Create(first) = asked.op else { panic!("only creates come here") };
-        let Some(found) = found else { return Answer::Unavailable };
-        let (token, shown) = match first {
-            First::Made => (Some(self.fresh(asked, Turn::First)), Some(self.fresh(asked, Turn::First))),
-            First::Chosen(token) => (Some(token), None),
-            First::None => (None, None),
-        };
-        let own = created(usize::from(asked.workspace), asked.call, token);
-        let takes_any = first == First::None && self.is(Mutant::SealedCreateTakesAny);
-        let is_mine = guard::created_before(found, &own, token.map(Token::hash)) || takes_any;
-        if is_mine && !self.forgets_its_own(&asked.op) {
-            Answer::Created { token: shown }
-        } else {
-            Answer::Refused(Why::Exists)
+        match step {
+            Ok(Step::Done(answer)) => Next::Answer(answer.to_answer()),
+            Ok(Step::Write(attempt)) => {
+                let write = attempt.write().clone();
+                Next::Write(self.send(request, &write, attempt.succeeded().to_answer(), seen.len() > 1))
+            }
+            Err(error) => Next::Answer(refused(error)),
         }
     }
 
-    fn fresh(&self, asked: &Asked, turn: Turn) -> Token {
-        Token::made(asked.call, turn == Turn::Last && !self.is(Mutant::SameTokenTwice))
+    /// What the shipped code reads in this item.
+    fn read(&self, request: &Request, item: ItemId) -> Option<Stored> {
+        let entry = TABLE.entry(item);
+        match self.mutant {
+            Some(mutant) => mutant.read(request, &entry),
+            None => entry.stored.clone(),
+        }
+    }
+
+    fn send(&self, request: &Request, write: &write::Write, answer: Answer, is_second: bool) -> Write {
+        let (kind, token) = (self.kind(&request.op, write), new_token(write));
+        let change = self.mutant.map(|mutant| move |sent: &mut Sent| mutant.change_update(kind, sent));
+        let id = TABLE.update(&Update::from(write), change);
+        Write { id, kind, is_second, token, seen: write.seen().0, answer }
+    }
+
+    fn kind(&self, op: &Op, write: &write::Write) -> Kind {
+        match *op {
+            Op::Mint { .. } => Kind::Mint,
+            Op::Revoke { .. } => Kind::Revoke,
+            Op::HandOver { .. } => Kind::HandOver,
+            Op::Cancel { .. } => Kind::Cancel,
+            Op::Remove { .. } => Kind::Remove,
+            Op::Register { bearer, .. } => {
+                let bearer = bearer.map(|bearer| self.presented(bearer));
+                let is_by_api =
+                    |change: &Change| matches!(change, Change::Register { by: RegisteredBy::Api, .. });
+                match new_owner(write) {
+                    Some(owner) if bearer.as_ref() == Some(owner) => Kind::TakeOver,
+                    Some(_) => Kind::Claim,
+                    None if write.changes().iter().any(is_by_api) => Kind::ApiRefresh,
+                    None => Kind::Refresh,
+                }
+            }
+            Op::Create(_) | Op::Show { .. } => panic!("no update comes of {op:?}"),
+        }
+    }
+
+    /// A create, as `create-workspace` makes it. Its write comes before its first read.
+    fn create(&self, request: &Request, first: First, seen: &[ItemId]) -> Next {
+        let (chosen, random) = match first {
+            First::Generated => (None, self.random(request.call)),
+            First::Chosen(token) => (Some(token.hash()), Random::UNAVAILABLE),
+            First::None => (None, Random::UNAVAILABLE),
+        };
+        let mut workspace =
+            Workspace { created_op: created_op(request.call), ..blank(usize::from(request.workspace)) };
+        let issued = create::install_first_token(&mut workspace, FirstTokenRole::Owner, chosen, &random);
+        let issued = issued.ok().flatten();
+        let hash = issued.as_ref().map(|token| token.hash().clone());
+        let token = issued.and_then(IssuedToken::generated).as_ref().map(token_of);
+        let answer = Answer::Created { token };
+        let [_, found] = seen else {
+            let condition = if self.is(Mutant::CreateOverwrites) { None } else { Some(IF_ABSENT) };
+            let id = TABLE.put(item::to_item(&workspace), condition);
+            let token = hash.as_ref().map(Token::of);
+            return Next::Write(Write { id, kind: Kind::Create, is_second: false, token, seen: 0, answer });
+        };
+        let is_own = match self.read(request, *found) {
+            Some(Stored::Workspace(found)) => create::already_created(&found, &workspace, hash.as_ref()),
+            Some(Stored::Tombstone(_)) | None => false,
+        };
+        let is_own = match self.mutant {
+            Some(Mutant::CreateNotRecognised) => false,
+            Some(Mutant::SealedCreateTakesAny) => is_own || hash.is_none(),
+            _ => is_own,
+        };
+        Next::Answer(if is_own { answer } else { Answer::Refused(Why::Exists) })
+    }
+
+    fn is(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
     }
 }
 
-/// A prefix that a token of the registry's could have.
-const PREFIX: &str = "wsr_00000000";
+/// Runs the shipped protocol up to the last of these items: the first was read, each other was met by a failed write.
+fn steps<O: Operation>(operation: &O, seen: &[Option<Stored>]) -> Result<Step<O::Answer>, OperationError> {
+    let (read, found) = seen.split_first().expect("every call but a create reads first");
+    let mut step = protocol::start(operation, read.as_ref())?;
+    for found in found {
+        let Step::Write(attempt) = step else { panic!("a call goes on after its answer") };
+        step = attempt.condition_failed(operation, found.as_ref())?;
+    }
+    Ok(step)
+}
 
-/// The token that the answer shows: one that the registry made.
-fn shown(op: Op, write: Write) -> Option<Token> {
-    let chosen = match op {
-        Op::Create(first) => first != First::Made,
-        Op::Register { bearer, chosen, .. } => {
-            bearer.is_some() && write.kind == Kind::TakeOver || chosen.is_some()
+/// A shipped answer in the specification's terms.
+pub trait ToAnswer {
+    fn to_answer(&self) -> Answer;
+}
+
+impl ToAnswer for Registered {
+    fn to_answer(&self) -> Answer {
+        Answer::Registered { epoch: self.epoch.0, token: self.token.as_ref().map(token_of) }
+    }
+}
+
+impl ToAnswer for Minted {
+    fn to_answer(&self) -> Answer {
+        Answer::Minted { token: self.token.as_ref().map(token_of) }
+    }
+}
+
+impl ToAnswer for Revoked {
+    fn to_answer(&self) -> Answer {
+        Answer::Revoked { ended: self.ended, epoch: self.epoch.map(|epoch| epoch.0) }
+    }
+}
+
+impl ToAnswer for HandOverState {
+    fn to_answer(&self) -> Answer {
+        match *self {
+            Self::Pending { epoch, .. } => Answer::Pending { epoch: epoch.0 },
+            Self::Expired { epoch, .. } => Answer::Expired { epoch: epoch.0 },
+            Self::HandedOver { epoch } => Answer::HandedOver { epoch: epoch.0 },
         }
-        Op::Mint { chosen } => chosen.is_some(),
-        _ => true,
+    }
+}
+
+impl ToAnswer for Cancelled {
+    fn to_answer(&self) -> Answer {
+        Answer::Cancelled { epoch: self.epoch.0 }
+    }
+}
+
+impl ToAnswer for Removed {
+    fn to_answer(&self) -> Answer {
+        Answer::Removed { epoch: self.epoch.0 }
+    }
+}
+
+fn refused(error: OperationError) -> Answer {
+    let refusal = match error {
+        OperationError::Refused(refusal) => refusal,
+        OperationError::Contended => return Answer::Contended,
+        OperationError::RandomUnavailable(_) => return Answer::Unavailable,
     };
-    write.token.filter(|_| !chosen)
-}
-
-/// The successor with the expiry that a call of this time gives it.
-fn named(successor: Token, now: Time) -> Successor {
-    Successor { hash: successor.hash().clone(), expires: now.expiry() }
-}
-
-fn as_made(made: HandOver) -> Answer {
-    match made {
-        HandOver::Pending { epoch, .. } => Answer::Pending { epoch: epoch.0 },
-        HandOver::Expired { epoch, .. } => Answer::Expired { epoch: epoch.0 },
-        HandOver::HandedOver { epoch } => Answer::HandedOver { epoch: epoch.0 },
-    }
-}
-
-fn refused(refusal: Refusal) -> Answer {
     Answer::Refused(match refusal {
+        Refusal::InsufficientScope => panic!("only a heartbeat is refused for this"),
+        Refusal::NotFound => Why::NotFound,
         Refusal::Removed => Why::Removed,
         Refusal::MissingToken => Why::MissingToken,
-        Refusal::InvalidToken | Refusal::InvalidChosenToken => Why::InvalidToken,
-        Refusal::HashInUse | Refusal::SuccessorInUse => Why::InUse,
-        Refusal::TokenLimitReached => Why::TooManyTokens,
+        Refusal::InvalidToken => Why::InvalidToken,
+        Refusal::HashInUse => Why::HashInUse,
+        Refusal::TokenLimitReached => Why::TokenLimitReached,
         Refusal::EpochChanged => Why::EpochChanged,
-        Refusal::OperationIdReused => Why::NameReused,
+        Refusal::CommandIdReused => Why::CommandIdReused,
     })
 }
 
-/// What an item that was created in this call remembers of it.
-pub fn created_op(call: u8) -> String {
-    format!("create in call {call}")
+fn token_of(token: &NewToken) -> Token {
+    Token::of(token.hash())
 }
 
-/// A spawned workspace as `create-workspace` makes it: sealed without a token.
-fn created(workspace: usize, call: u8, token: Option<Token>) -> Workspace {
-    let (hash, prefix) = match token {
-        Some(token) if token.is_made_by_the_registry() => {
-            (OwnerHash::Token(token.hash().clone()), Some(PREFIX.to_owned()))
-        }
-        Some(token) => (OwnerHash::Token(token.hash().clone()), None),
-        None => (OwnerHash::Sealed, None),
-    };
-    let owner = Owner { hash, prefix, minted_at: "a time".to_owned(), epoch: Epoch::FIRST };
-    Workspace { created_op: created_op(call), owner: Some(owner), ..blank(workspace) }
+fn new_owner(write: &write::Write) -> Option<&TokenHash> {
+    write.changes().iter().find_map(|change| match change {
+        Change::SetOwner(owner) => match &owner.hash {
+            OwnerHash::Token(hash) => Some(hash),
+            OwnerHash::Sealed => None,
+        },
+        _ => None,
+    })
 }
 
-/// A workspace with its door open and nothing known of it.
+/// The token that a write makes live.
+fn new_token(write: &write::Write) -> Option<Token> {
+    let api_token = write.changes().iter().find_map(|change| match change {
+        Change::AddApiToken(hash, _) => Some(hash),
+        _ => None,
+    });
+    new_owner(write).or(api_token).map(Token::of)
+}
+
+/// The id by which a create recognises its own item.
+pub fn created_op(call: u8) -> CommandId {
+    CommandId::parse(&format!("create-in-call-{call}")).unwrap()
+}
+
+/// A new workspace with an open door.
 pub fn blank(workspace: usize) -> Workspace {
     let profile = Profile { name: "a workspace".to_owned(), ..Profile::default() };
-    let (at, by) = ("a time".to_owned(), "before the model".to_owned());
-    Workspace::new(workspace_id(workspace), Status::Provisioning, profile, at, by)
+    let (created_at, created_op) = (Time::Early.timestamp(), CommandId::parse("before-the-model").unwrap());
+    Workspace::new(workspace_id(workspace), Status::Provisioning, profile, created_at, created_op)
 }

@@ -1,19 +1,19 @@
-//! The registry's promises, checked.
+//! Checks what the registry promises.
 //!
-//! First, exhaustively: a model of clients, functions, network and store, in which every decision is the shipped
-//! function's and every condition and update is the shipped text, evaluated by a real DynamoDB engine. Within stated
-//! bounds, every order of requests and faults is tried. Second, on recorded histories of the real thing under faults.
+//! First, exhaustively: a model of clients, functions, network and store. The functions' operations and write protocol are
+//! the shipped ones, and a real DynamoDB engine evaluates the shipped conditions and updates. Within stated bounds, the model
+//! tries every order of requests and faults. Second, on recorded histories of the running registry under faults.
 //!
 //! | looking for | module |
 //! | --- | --- |
 //! | what the registry promises, one call after the other | [`spec`] |
-//! | the symbols that tokens, places and times are | [`words`] |
+//! | tokens, places, commands and times as symbols | [`symbols`] |
 //! | items, writes, and the engine that evaluates them | [`table`] |
-//! | the functions, request by request | [`flows`] |
+//! | what a call does between two requests | [`flows`] |
 //! | clients, network, faults: the model itself | [`world`] |
-//! | the guarantees as they are judged | [`audit`] |
-//! | what is checked | [`scenario`] |
-//! | mistakes that must be found | [`mutant`] |
+//! | the guarantees, and how they are checked | [`audit`] |
+//! | which clients make which calls | [`scenario`] |
+//! | mistakes that the model must find | [`mutant`] |
 //! | recorded histories | [`histories`] |
 
 #![allow(
@@ -25,7 +25,7 @@
     clippy::string_slice,
     clippy::wildcard_enum_match_arm,
     missing_docs,
-    reason = "a check fails by panicking; the names say what there is"
+    reason = "a check fails by panicking; names document the rest"
 )]
 
 pub mod audit;
@@ -34,6 +34,6 @@ pub mod histories;
 pub mod mutant;
 pub mod scenario;
 pub mod spec;
+pub mod symbols;
 pub mod table;
-pub mod words;
 pub mod world;

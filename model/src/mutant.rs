@@ -1,151 +1,291 @@
-//! Mutants: the registry with one thing wrong in it. Each is put in between the shipped code and the model, and each must
-//! give a counterexample, or the model would not have noticed the mistake.
+//! Mutants: the registry with one mistake. Each stands between the shipped code and the model. Each must lead to a
+//! counterexample, or the model would miss that mistake.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::schema::attribute;
-use shared::time::Now;
-use shared::workspace::{Status, Workspace};
+use domain::operations::cancel_hand_over::{CancelHandOver, Cancelled};
+use domain::operations::hand_over::HandOver;
+use domain::operations::mint_token::MintToken;
+use domain::operations::register::{Register, Registered, RegisteredAs};
+use domain::operations::remove::Remove;
+use domain::operations::revoke::{Revoke, Revoked};
+use domain::protocol::{Decision, Operation, OperationError, Refusal, WhenOvertaken};
+use domain::time::Timestamp;
+use domain::workspace::{Owner, OwnerHash, Status, Stored, Tombstone, Workspace};
+use shared::table::item::{self, REMOVED, attribute};
 
+use crate::flows::{Kind, Request, blank};
 use crate::spec::Op;
-use crate::table::Sent;
-use crate::words::Token;
+use crate::symbols::Token;
+use crate::table::{Entry, Sent};
 
-/// A mistake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mutant {
-    /// The fence is left out: no write depends on the epoch that it was decided on.
+macro_rules! mutants {
+    ($($(#[$doc:meta])* $mutant:ident,)*) => {
+        /// A mistake.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Mutant {
+            $($(#[$doc])* $mutant,)*
+        }
+
+        impl Mutant {
+            pub const ALL: &[Self] = &[$(Self::$mutant,)*];
+        }
+    };
+}
+
+mutants! {
+    /// No write has a fence.
     NoFence,
-    /// Fenced writes do not move the epoch.
+    /// No write advances the epoch.
     EpochStands,
-    /// The refresh does not compare the presented hash with the owner's.
+    /// An owner's refresh has no fence.
+    OwnerRefreshUnfenced,
+    /// An API token's refresh has no fence.
+    ApiRefreshUnfenced,
+    /// A refresh advances the epoch.
+    RefreshAdvances,
+    /// A refresh does not compare its bearer with the owner.
     RefreshByAnybody,
-    /// The refresh does not ask for a live status.
-    RefreshOfTheRemoved,
-    /// An API token's refresh asks neither for the epoch nor for the token.
-    ApiRefreshUnconditioned,
-    /// The claim is decided as if there were no owner.
+    /// A claim does not see the owner.
     ClaimOverTheOwner,
-    /// The claim is decided as if there were no hand-over.
+    /// A claim does not see a hand-over.
     ClaimOverAHandOver,
-    /// A sealed door counts as open.
+    /// A claim treats a sealed door as open.
     SealIsOpen,
-    /// A bearer that is not live is ignored when the door is open.
+    /// A bearer that is not live is ignored if the door is open.
     BearerIgnored,
-    /// A claim may name the previous owner's hash.
+    /// A claim may choose the previous owner's hash.
     PreviousOwnerReturns,
     /// A hand-over may name the previous owner's hash.
     PreviousOwnerSucceeds,
-    /// A mint may name the owner's hash.
+    /// A mint may choose the owner's hash.
     OwnerMintedAgain,
-    /// The limit of API tokens is not looked at.
+    /// A mint does not count the API tokens.
     NoLimit,
     /// The second write of a claim uses the token of the first.
     SameTokenTwice,
-    /// A claim whose condition failed is not looked for in the item.
+    /// A claim does not recognise its own write.
     ClaimNotRecognised,
-    /// The same for a mint.
+    /// A mint does not recognise its own write.
     MintNotRecognised,
-    /// The same for a create.
+    /// A create does not recognise its own write.
     CreateNotRecognised,
-    /// The same for a revoke.
+    /// A revoke does not recognise its own write.
     RevokeNotRecognised,
-    /// The same for a hand-over.
+    /// A hand-over does not recognise its own write.
     HandOverNotRecognised,
-    /// The same for the cancelling of a hand-over.
+    /// A cancel does not recognise its own write.
     CancelNotRecognised,
+    /// Every call takes whatever it meets for its own write.
+    AnyWriteIsOwn,
     /// A call that names a caller's token writes a second time.
     ChosenTwice,
-    /// A claim tells the epoch that it was decided on.
-    ClaimTellsTheSeenEpoch,
-    /// A revoke that finds itself made by another call tells how many tokens it would have ended.
+    /// A command that was overtaken writes a second time.
+    CommandTriesAgain,
+    /// A claim answers the epoch that its decision saw.
+    ClaimAnswersTheSeenEpoch,
+    /// A revoke that another call has made answers how many tokens it would have ended itself.
     RepeatCounts,
     /// A take-over leaves the source's token alive, as an API token.
     SourceLivesOn,
     /// A hand-over ends the owner.
     HandOverEndsTheOwner,
-    /// The cancelling of a hand-over that has expired writes nothing.
+    /// A cancel of an expired hand-over writes nothing.
     ExpiredNotCancelled,
-    /// A cancel writes nothing when nothing is pending.
+    /// A cancel writes nothing if no hand-over is recorded.
     CancelOnlyThePending,
-    /// The cancelling of a hand-over does not move the epoch.
-    CancelMovesNothing,
-    /// A revoke leaves a pending hand-over alone.
+    /// A cancel does not advance the epoch.
+    CancelKeepsTheEpoch,
+    /// A revoke leaves a pending hand-over.
     RevokeSparesTheSuccessor,
     /// A revoke of a workspace without live tokens writes nothing.
-    RevokeOnlyTheLiving,
-    /// A revoke does not keep the hash of the owner that it ends.
+    RevokeOnlyTheLive,
+    /// A revoke does not store the hash of the owner that it ends.
     RevokeForgetsTheOwner,
-    /// A revoke does not ask whether the workspace is there.
+    /// A revoke does not require that the workspace exists.
     RevokeCreates,
-    /// The operation's id is not looked for: a repeat is made again.
+    /// A command does not look at the last command: a repeat is made again.
     RepeatedAgain,
-    /// The epoch that a revoke's caller expects is not looked at.
+    /// A command does not compare the epoch that its caller expects.
     ExpectedEpochIgnored,
-    /// A create does not ask whether the id is taken.
+    /// A create does not require that the id is free.
     CreateOverwrites,
-    /// A create for which no token could be made takes whatever is there for its own.
+    /// A create without a token takes whatever it meets for its own.
     SealedCreateTakesAny,
-    /// A removed workspace is decided on like any other.
+    /// A removal does not advance the epoch.
+    RemoveKeepsTheEpoch,
+    /// A removal leaves the status, and so no tombstone.
+    RemoveLeavesTheStatus,
+    /// A removal of a removed workspace is refused.
+    RemoveNotRecognised,
+    /// A removed workspace is treated like any other.
     RemovedIsLive,
-    /// A bearer that is the text of a hash counts as the token.
+    /// The text of a hash counts as the token.
     HashAuthenticates,
-    /// The flip proof does not ask for a newer owner.
+    /// The flip proof does not compare the owner's epoch.
     ProofWithoutEpoch,
     /// The flip proof does not ask who registered.
     ProofWithoutOwner,
-    /// The flip proof does not ask for the URL.
+    /// The flip proof does not compare the URL.
     ProofWithoutUrl,
 }
 
-impl Mutant {
-    pub const ALL: [Self; 41] = [
-        Self::NoFence,
-        Self::EpochStands,
-        Self::RefreshByAnybody,
-        Self::RefreshOfTheRemoved,
-        Self::ApiRefreshUnconditioned,
-        Self::ClaimOverTheOwner,
-        Self::ClaimOverAHandOver,
-        Self::SealIsOpen,
-        Self::BearerIgnored,
-        Self::PreviousOwnerReturns,
-        Self::PreviousOwnerSucceeds,
-        Self::OwnerMintedAgain,
-        Self::NoLimit,
-        Self::SameTokenTwice,
-        Self::ClaimNotRecognised,
-        Self::MintNotRecognised,
-        Self::CreateNotRecognised,
-        Self::RevokeNotRecognised,
-        Self::HandOverNotRecognised,
-        Self::CancelNotRecognised,
-        Self::ChosenTwice,
-        Self::ClaimTellsTheSeenEpoch,
-        Self::RepeatCounts,
-        Self::SourceLivesOn,
-        Self::HandOverEndsTheOwner,
-        Self::ExpiredNotCancelled,
-        Self::CancelOnlyThePending,
-        Self::CancelMovesNothing,
-        Self::RevokeSparesTheSuccessor,
-        Self::RevokeOnlyTheLiving,
-        Self::RevokeForgetsTheOwner,
-        Self::RevokeCreates,
-        Self::RepeatedAgain,
-        Self::ExpectedEpochIgnored,
-        Self::CreateOverwrites,
-        Self::SealedCreateTakesAny,
-        Self::RemovedIsLive,
-        Self::HashAuthenticates,
-        Self::ProofWithoutEpoch,
-        Self::ProofWithoutOwner,
-        Self::ProofWithoutUrl,
-    ];
+/// A shipped operation with a mistake.
+pub struct Mutated<O> {
+    pub shipped: O,
+    pub mutant: Mutant,
+    pub request: Request,
+}
 
-    /// The workspace as the decision sees it.
-    pub fn blinds(self, op: &Op, now: Now, seen: &mut Workspace) {
-        match (self, *op) {
-            (Self::RemovedIsLive, _) if seen.status == Status::Removed => seen.status = Status::Online,
+/// A shipped operation that mutants change. By default they change only what it sees.
+pub trait Mutable: Operation {
+    fn decide_mutated(
+        &self,
+        _mutant: Mutant,
+        seen: &Workspace,
+    ) -> Result<Decision<Self::Answer>, OperationError> {
+        self.decide(seen)
+    }
+
+    fn already_applied_mutated(
+        &self,
+        _mutant: Mutant,
+        found: &Workspace,
+        answer: Self::Answer,
+    ) -> Option<Self::Answer> {
+        self.already_applied(found, answer)
+    }
+}
+
+impl<O: Mutable> Operation for Mutated<O> {
+    type Answer = O::Answer;
+
+    fn decide(&self, workspace: &Workspace) -> Result<Decision<O::Answer>, OperationError> {
+        let mut seen = workspace.clone();
+        self.mutant.hide(&self.request, &mut seen);
+        self.shipped.decide_mutated(self.mutant, &seen)
+    }
+
+    fn already_applied(&self, found: &Workspace, answer: O::Answer) -> Option<O::Answer> {
+        match (self.mutant, self.request.op) {
+            (Mutant::AnyWriteIsOwn, _) => Some(answer),
+            (Mutant::ClaimNotRecognised, Op::Register { .. })
+            | (Mutant::MintNotRecognised, Op::Mint { .. })
+            | (Mutant::RevokeNotRecognised, Op::Revoke { .. })
+            | (Mutant::HandOverNotRecognised, Op::HandOver { .. })
+            | (Mutant::CancelNotRecognised, Op::Cancel { .. }) => None,
+            _ => self.shipped.already_applied_mutated(self.mutant, found, answer),
+        }
+    }
+
+    fn when_overtaken(&self) -> WhenOvertaken {
+        match (self.mutant, self.shipped.when_overtaken()) {
+            (Mutant::ChosenTwice, WhenOvertaken::DecideAgain)
+            | (Mutant::CommandTriesAgain, WhenOvertaken::GiveUp) => WhenOvertaken::TryAgain,
+            (_, shipped) => shipped,
+        }
+    }
+
+    fn when_absent(&self) -> Result<O::Answer, OperationError> {
+        self.shipped.when_absent()
+    }
+
+    fn when_removed(&self, tombstone: &Tombstone) -> Result<O::Answer, OperationError> {
+        match (self.mutant, self.request.op) {
+            (Mutant::RemoveNotRecognised, Op::Remove { .. }) => Err(Refusal::Removed.into()),
+            _ => self.shipped.when_removed(tombstone),
+        }
+    }
+}
+
+impl Mutable for Register {
+    fn decide_mutated(
+        &self,
+        mutant: Mutant,
+        seen: &Workspace,
+    ) -> Result<Decision<Registered>, OperationError> {
+        match (mutant, self.decide(seen)) {
+            (Mutant::BearerIgnored, Err(OperationError::Refused(Refusal::InvalidToken))) => {
+                let Self { chosen, registration, now, random, .. } = self;
+                let (chosen, registration) = (chosen.clone(), registration.clone());
+                Self { bearer: None, chosen, registration, now: *now, random: random.clone() }.decide(seen)
+            }
+            (Mutant::ClaimAnswersTheSeenEpoch, Ok(Decision::Write(write, answer)))
+                if answer.kind == RegisteredAs::Claim =>
+            {
+                let answer = Registered { epoch: seen.epoch, ..answer };
+                Ok(Decision::Write(write, answer))
+            }
+            (_, shipped) => shipped,
+        }
+    }
+}
+
+impl Mutable for MintToken {}
+
+impl Mutable for Revoke {
+    fn decide_mutated(&self, mutant: Mutant, seen: &Workspace) -> Result<Decision<Revoked>, OperationError> {
+        match (mutant, self.decide(seen)) {
+            (Mutant::RevokeOnlyTheLive, Ok(Decision::Write(_, answer)))
+                if answer.ended == 0 && seen.successor.is_none() =>
+            {
+                Ok(Decision::AlreadyDone(Revoked { epoch: Some(seen.epoch), ..answer }))
+            }
+            (_, shipped) => shipped,
+        }
+    }
+
+    fn already_applied_mutated(&self, mutant: Mutant, found: &Workspace, answer: Revoked) -> Option<Revoked> {
+        let made = self.already_applied(found, answer)?;
+        Some(if mutant == Mutant::RepeatCounts { Revoked { ended: answer.ended, ..made } } else { made })
+    }
+}
+
+impl Mutable for HandOver {}
+
+impl Mutable for Remove {}
+
+impl Mutable for CancelHandOver {
+    fn decide_mutated(
+        &self,
+        mutant: Mutant,
+        seen: &Workspace,
+    ) -> Result<Decision<Cancelled>, OperationError> {
+        let skips = matches!(mutant, Mutant::CancelOnlyThePending | Mutant::ExpiredNotCancelled);
+        match self.decide(seen) {
+            Ok(Decision::Write(..)) if skips && seen.successor.is_none() => {
+                Ok(Decision::AlreadyDone(Cancelled { epoch: seen.epoch }))
+            }
+            shipped => shipped,
+        }
+    }
+}
+
+impl Mutant {
+    /// What the functions read in this item.
+    pub fn read(self, request: &Request, entry: &Entry) -> Option<Stored> {
+        match (self, &entry.stored, request.op) {
+            (Self::RemovedIsLive, Some(Stored::Tombstone(_)), _) => {
+                let mut item = entry.item.clone();
+                let live = AttributeValue::S(Status::Online.as_str().to_owned());
+                let removed = item.insert(attribute::STATUS.to_owned(), live);
+                assert_eq!(removed, Some(AttributeValue::S(REMOVED.to_owned())));
+                item::from_item(&item).ok()
+            }
+            (Self::RevokeCreates, None, Op::Revoke { .. }) => {
+                Some(Stored::Workspace(Box::new(blank(usize::from(request.workspace)))))
+            }
+            (_, stored, _) => stored.clone(),
+        }
+    }
+
+    /// Hides from the decision what the mistake overlooks.
+    fn hide(self, request: &Request, seen: &mut Workspace) {
+        let now = request.now.timestamp();
+        match (self, request.op) {
+            (Self::RefreshByAnybody, Op::Register { bearer: Some(bearer), .. }) => {
+                let (hash, minted_at) = (OwnerHash::Token(bearer.hash()), Timestamp::UNIX_EPOCH);
+                seen.owner = Some(Owner { hash, prefix: None, minted_at, epoch: seen.epoch });
+            }
             (Self::ClaimOverTheOwner, Op::Register { bearer: None, .. }) => seen.owner = None,
             (Self::ClaimOverAHandOver, Op::Register { bearer: None, .. }) => seen.successor = None,
             (Self::SealIsOpen, Op::Register { bearer: None, .. }) => {
@@ -158,69 +298,72 @@ impl Mutant {
             (Self::ExpiredNotCancelled, Op::Cancel { .. }) => {
                 seen.successor = seen.successor.take().filter(|successor| successor.is_pending(now));
             }
-            (Self::RepeatedAgain, Op::Revoke { .. } | Op::HandOver { .. } | Op::Cancel { .. }) => {
-                seen.last_operation = None;
-            }
+            (Self::RepeatedAgain, op) if op.command().is_some() => seen.last_command = None,
             _ => {}
         }
     }
 
-    /// Whether a call of this kind does not know its own write again.
-    pub fn forgets_its_own(self, op: &Op) -> bool {
-        matches!(
-            (self, op),
-            (Self::ClaimNotRecognised, Op::Register { .. })
-                | (Self::MintNotRecognised, Op::Mint { .. })
-                | (Self::CreateNotRecognised, Op::Create(_))
-                | (Self::RevokeNotRecognised, Op::Revoke { .. })
-                | (Self::HandOverNotRecognised, Op::HandOver { .. })
-                | (Self::CancelNotRecognised, Op::Cancel { .. })
-        )
-    }
-
-    /// The write as it is sent.
-    pub fn rewrites(self, op: &Op, is_refresh: bool, sent: &mut Sent) {
-        let is_api_refresh = sent.condition.contains("api_tokens");
-        let is_revoke = matches!(op, Op::Revoke { .. });
+    /// Changes the request that is sent.
+    pub fn change_update(self, kind: Kind, sent: &mut Sent) {
+        let unfenced = match self {
+            Self::NoFence => true,
+            Self::OwnerRefreshUnfenced => kind == Kind::Refresh,
+            Self::ApiRefreshUnfenced => kind == Kind::ApiRefresh,
+            _ => false,
+        };
+        if unfenced {
+            cut(&mut sent.condition, " AND #epoch = :seen");
+        }
         match self {
-            Self::NoFence => cut(&mut sent.condition, " AND epoch = :seen"),
-            Self::EpochStands => cut(&mut sent.expression, "epoch = epoch + :one, "),
-            Self::CancelMovesNothing if matches!(op, Op::Cancel { .. }) => {
-                cut(&mut sent.expression, "epoch = epoch + :one, ");
+            Self::EpochStands => cut(&mut sent.expression, "#epoch = :epoch, "),
+            Self::CancelKeepsTheEpoch if kind == Kind::Cancel => {
+                cut(&mut sent.expression, "#epoch = :epoch, ");
             }
-            Self::RefreshByAnybody if is_refresh => cut(&mut sent.condition, " AND owner_hash = :presented"),
-            Self::RefreshOfTheRemoved if is_refresh => {
-                cut(&mut sent.condition, "#status IN (:s0, :s1, :s2) AND ");
+            Self::RemoveKeepsTheEpoch if kind == Kind::Remove => {
+                cut(&mut sent.expression, "#epoch = :epoch, ");
             }
-            Self::ApiRefreshUnconditioned if is_api_refresh => {
-                cut(&mut sent.condition, " AND epoch = :seen");
-                cut(&mut sent.condition, " AND attribute_exists(api_tokens.#presented)");
+            Self::RemoveLeavesTheStatus if kind == Kind::Remove => {
+                sent.expression = sent.expression.replace(", #status = :status REMOVE", " REMOVE");
             }
-            Self::RevokeCreates if is_revoke => {
-                sent.condition.clear();
-                sent.expression = sent.expression.replace("epoch + :one", ":one");
+            Self::RefreshAdvances if kind.is_refresh() => {
+                sent.expression = sent.expression.replacen("SET ", "SET #epoch = #epoch + :one, ", 1);
+                sent.values.insert(":one".to_owned(), AttributeValue::N("1".to_owned()));
             }
-            Self::RevokeSparesTheSuccessor if is_revoke => {
-                cut(&mut sent.expression, ", successor_hash, successor_expires");
-                cut(&mut sent.expression, " REMOVE successor_hash, successor_expires");
+            Self::RevokeCreates if kind == Kind::Revoke => sent.condition.clear(),
+            Self::RevokeSparesTheSuccessor if kind == Kind::Revoke => {
+                cut(&mut sent.expression, ", #successor_hash, #successor_expires");
             }
-            Self::RevokeForgetsTheOwner if is_revoke => {
-                cut(&mut sent.expression, "previous_owner_hash = :previous_owner_hash, ");
+            Self::RevokeForgetsTheOwner if kind == Kind::Revoke => {
+                cut(&mut sent.expression, PREVIOUS_OWNER);
             }
-            Self::HandOverEndsTheOwner if matches!(op, Op::HandOver { .. }) => {
-                let ended = [attribute::OWNER_HASH, attribute::OWNER_EPOCH, attribute::OWNER_MINTED_AT];
-                sent.expression.push_str(&format!(" REMOVE {}", ended.join(", ")));
+            Self::HandOverEndsTheOwner if kind == Kind::HandOver => {
+                let ended = [
+                    attribute::OWNER_HASH,
+                    attribute::OWNER_PREFIX,
+                    attribute::OWNER_MINTED_AT,
+                    attribute::OWNER_EPOCH,
+                ];
+                sent.expression.push_str(&format!(" REMOVE #{}", ended.join(", #")));
+                sent.names.extend(ended.map(|ended| (format!("#{ended}"), ended.to_owned())));
             }
-            Self::SourceLivesOn if !is_revoke && sent.expression.contains("previous_owner_hash") => {
-                sent.expression = sent.expression.replace("SET ", "SET api_tokens.#kept = :kept, ");
-                sent.names.insert("#kept".to_owned(), Token::SOURCE.hash().as_str().to_owned());
-                let minted_at = (attribute::MINTED_AT.to_owned(), AttributeValue::S("a time".to_owned()));
-                sent.values.insert(":kept".to_owned(), AttributeValue::M([minted_at].into()));
+            Self::SourceLivesOn if kind == Kind::TakeOver && sent.expression.contains(PREVIOUS_OWNER) => {
+                sent.expression = sent.expression.replacen("SET ", "SET #api_tokens.#kept = :kept, ", 1);
+                let names = [
+                    ("#api_tokens", attribute::API_TOKENS.to_owned()),
+                    ("#kept", Token::SOURCE.hash().as_str().to_owned()),
+                ];
+                sent.names.extend(names.map(|(alias, name)| (alias.to_owned(), name)));
+                let minted_at = AttributeValue::S(Timestamp::UNIX_EPOCH.rfc3339());
+                let token = [(attribute::MINTED_AT.to_owned(), minted_at)].into();
+                sent.values.insert(":kept".to_owned(), AttributeValue::M(token));
             }
             _ => {}
         }
     }
 }
+
+/// How an update stores the hash of the owner that it ends.
+const PREVIOUS_OWNER: &str = "#previous_owner_hash = :previous_owner_hash, ";
 
 fn cut(text: &mut String, part: &str) {
     *text = text.replace(part, "");

@@ -1,30 +1,33 @@
-//! What is checked: who calls what, on which workspace, with how many tries and faults.
+//! The scenarios: who calls what, on which workspace, with how many tries and faults.
 
 use aws_sdk_dynamodb::types::AttributeValue;
-use shared::schema::{attribute, to_item};
-use shared::workspace::{ApiToken, Epoch, Owner, OwnerHash, RegisteredBy, Status, Successor, Workspace};
+use domain::time::Timestamp;
+use domain::workspace::{
+    ApiToken, Epoch, Owner, OwnerHash, RegisteredBy, Registration, Status, Successor, Workspace,
+};
+use shared::table::item::{REMOVED, attribute, to_item};
 
 use crate::flows::blank;
 use crate::spec::{First, Op, Scope};
+use crate::symbols::{CommandName, Credential, Place, Time, Token, workspace_id};
 use crate::table::{ABSENT, ItemId, TABLE};
-use crate::words::{Credential, Named, Place, Time, Token};
 
-/// A scenario: its clients, each with its calls, and what may go wrong.
+/// Clients, their calls, and the faults that may happen.
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub name: &'static str,
-    /// What it is about.
+    /// One line about it.
     pub about: &'static str,
     pub items: Vec<ItemId>,
     pub clients: Vec<Client>,
     pub faults: u8,
-    /// Whether early hand-overs expire at some moment.
+    /// Whether early hand-overs may expire.
     pub ticks: bool,
-    /// The client that runs where the workspace is moved from.
+    /// The client that the workspace moves away from.
     pub source: Option<usize>,
-    /// The client that it is moved to.
+    /// The client that it moves to.
     pub target: Option<usize>,
-    /// Steps of clients that all succeed in some run.
+    /// Steps of clients. In some run all of them succeed.
     pub goal: Vec<(usize, u8)>,
 }
 
@@ -34,7 +37,7 @@ pub struct Client {
     pub workspace: usize,
     /// The token that it has from the start.
     pub token: Option<Token>,
-    /// The epoch that it was told before, from which the flip proof counts; 0: none.
+    /// The epoch of an earlier answer, from which the flip proof counts; 0 if none.
     pub told: u64,
     pub steps: Vec<Step>,
 }
@@ -42,7 +45,7 @@ pub struct Client {
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
     pub ask: Ask,
-    /// How often it is tried before the client goes on.
+    /// How often the client tries before it goes on.
     pub tries: u8,
 }
 
@@ -53,7 +56,7 @@ pub enum Ask {
         place: Place,
     },
     Op(Op),
-    /// Read until the flip proof holds for this place, counted from the epoch that the client was told last.
+    /// Read until the flip proof holds for this place, counted from the epoch of the client's last answer.
     Prove(Place),
 }
 
@@ -62,8 +65,8 @@ pub enum Who {
     Nobody,
     Choosing(Token),
     Bearer(Credential),
-    /// With the token that it was given, or none.
-    WithWhatItHas,
+    /// With the token from an earlier answer, or none.
+    WithItsToken,
 }
 
 fn client(name: &'static str, steps: Vec<Step>) -> Client {
@@ -87,28 +90,29 @@ fn op(op: Op, tries: u8) -> Step {
 }
 
 fn revoke(name: u16, scope: Scope, successor: Option<Token>, tries: u8) -> Step {
-    op(Op::Revoke { scope, successor, name: Named(name), expected: None }, tries)
+    op(Op::Revoke { scope, successor, name: CommandName(name), expected: None }, tries)
 }
 
 fn hand_over(name: u16, successor: Token, expected: Option<u64>, tries: u8) -> Step {
-    op(Op::HandOver { successor, name: Named(name), expected }, tries)
+    op(Op::HandOver { successor, name: CommandName(name), expected }, tries)
 }
 
 fn cancel(name: u16, expected: Option<u64>, tries: u8) -> Step {
-    op(Op::Cancel { name: Named(name), expected }, tries)
+    op(Op::Cancel { name: CommandName(name), expected }, tries)
 }
 
 fn mint(chosen: Option<Token>, tries: u8) -> Step {
     op(Op::Mint { chosen }, tries)
 }
 
-/// A workspace with its door open, that has registered from the source's place.
+/// A workspace with an open door. It has registered from the source's place.
 fn open() -> Workspace {
+    let Registration { url, agent_card } = Place::SOURCE.registration();
     Workspace {
         status: Status::Online,
-        url: Some(Place::SOURCE.url()),
-        agent_card: Some(Place::SOURCE.card()),
-        registered_at: Some("a time".to_owned()),
+        url,
+        agent_card: Some(agent_card),
+        registered_at: Some(Timestamp::UNIX_EPOCH),
         registered_by: Some(RegisteredBy::Owner),
         ..blank(0)
     }
@@ -118,7 +122,7 @@ fn open() -> Workspace {
 fn owned_by(token: Token) -> Workspace {
     let hash = OwnerHash::Token(token.hash().clone());
     Workspace {
-        owner: Some(Owner { hash, prefix: None, minted_at: "a time".to_owned(), epoch: Epoch::FIRST }),
+        owner: Some(Owner { hash, prefix: None, minted_at: Timestamp::UNIX_EPOCH, epoch: Epoch::FIRST }),
         ..open()
     }
 }
@@ -161,6 +165,7 @@ pub fn all() -> Vec<Scenario> {
         same_place(),
         created(),
         sealed(),
+        removal(),
         removed(),
         somebody_elses_tokens(),
         full(),
@@ -172,7 +177,7 @@ pub fn named(name: &str) -> Scenario {
 }
 
 impl Scenario {
-    /// The same, with each call tried once more.
+    /// The same scenario, with one more try of each call.
     pub fn with_more_tries(mut self) -> Self {
         for step in self.clients.iter_mut().flat_map(|client| &mut client.steps) {
             step.tries += u8::from(!matches!(step.ask, Ask::Prove(_)));
@@ -181,7 +186,7 @@ impl Scenario {
     }
 }
 
-/// The old way: the migrator revokes, the target bootstraps, the source keeps trying, and a second admin mints.
+/// A migration by revoke.
 fn revoke_and_bootstrap() -> Scenario {
     let clients = vec![
         client(
@@ -198,19 +203,20 @@ fn revoke_and_bootstrap() -> Scenario {
         goal: vec![(1, 0), (2, 1)],
         ..scenario(
             "revoke",
-            "a migrator revokes, the target bootstraps, the source keeps trying, another admin mints",
+            "a migrator revokes, the target claims, the source keeps trying, an admin mints",
             &owned_by(Token::SOURCE),
             clients,
         )
     }
 }
 
-/// Two that revoke, one of them the owner alone, and an operator's token that lives through that.
+/// One revoke ends the owner only, the other everything. An API token outlives the first.
 fn two_revokes() -> Scenario {
-    let token = ApiToken { prefix: None, minted_at: "a time".to_owned() };
+    let token = ApiToken { prefix: None, minted_at: Timestamp::UNIX_EPOCH };
     let shared =
         Workspace { api_tokens: [(Token::CALLER.hash().clone(), token)].into(), ..owned_by(Token::SOURCE) };
-    let expecting = Op::Revoke { scope: Scope::Owner, successor: None, name: Named(0), expected: Some(1) };
+    let expecting =
+        Op::Revoke { scope: Scope::Owner, successor: None, name: CommandName(0), expected: Some(1) };
     let clients = vec![
         client("target", vec![register(Who::Nobody, Place::TARGET, 2)]),
         client("caller", vec![register(bearer(Token::CALLER), Place::TARGET, 1)]),
@@ -223,14 +229,14 @@ fn two_revokes() -> Scenario {
         goal: vec![(0, 0), (3, 1)],
         ..scenario(
             "two-revokes",
-            "a migrator revokes the owner at the epoch it expects, an admin everything; an API token sends the awaited URL",
+            "a migrator revokes the owner at an expected epoch, an admin revokes all; an API token sends the target's URL",
             &shared,
             clients,
         )
     }
 }
 
-/// Agents that choose their tokens themselves, so that they can repeat a claim; a source that tries its old hash.
+/// Agents choose their own tokens, so that they can repeat a claim. The source tries its old one.
 fn chosen_tokens() -> Scenario {
     let clients = vec![
         client("source", vec![register(Who::Choosing(Token::SOURCE), Place::SOURCE, 1)]),
@@ -245,14 +251,14 @@ fn chosen_tokens() -> Scenario {
         goal: vec![(1, 0), (3, 1)],
         ..scenario(
             "chosen",
-            "the same with tokens that the callers choose, and a source that comes back with its hash",
+            "a migration by revoke with caller-chosen tokens; the source tries to claim with its old one",
             &owned_by(Token::SOURCE),
             clients,
         )
     }
 }
 
-/// An open door and three that come at once.
+/// An open door, and three claims at once.
 fn bootstrap() -> Scenario {
     let clients = vec![
         client("first", vec![register(Who::Nobody, Place::SOURCE, 2)]),
@@ -265,14 +271,14 @@ fn bootstrap() -> Scenario {
         goal: vec![(0, 0), (3, 0)],
         ..scenario(
             "bootstrap",
-            "three agents bootstrap at once, one admin mints, one revokes",
+            "three agents claim at once, an admin mints, another revokes",
             &open(),
             clients,
         )
     }
 }
 
-/// The new way: the successor is named first.
+/// A migration by hand-over.
 fn hand_over_and_take_over() -> Scenario {
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
@@ -294,7 +300,7 @@ fn hand_over_and_take_over() -> Scenario {
     }
 }
 
-/// A hand-over whose time is up.
+/// A pending hand-over that may expire.
 fn cancelled() -> Scenario {
     let pending = Workspace {
         successor: Some(Successor { hash: Token::TARGET.hash().clone(), expires: Time::Early.expiry() }),
@@ -314,14 +320,14 @@ fn cancelled() -> Scenario {
         goal: vec![(0, 0), (2, 0)],
         ..scenario(
             "cancel",
-            "a migrator cancels a hand-over while its successor takes over; it may expire, or be made anew",
+            "a migrator cancels a hand-over while its successor takes over; it may expire, or an admin repeats it",
             &pending,
             clients,
         )
     }
 }
 
-/// A migrator that hands over, loses patience, cancels, and looks once more: the target has moved in, or the source stays.
+/// A migrator hands over, cancels, and reads: either the target owns the workspace, or the source still does.
 fn handed_over_and_cancelled() -> Scenario {
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
@@ -343,14 +349,14 @@ fn handed_over_and_cancelled() -> Scenario {
         goal: vec![(0, 0), (1, 0), (2, 2), (2, 3)],
         ..scenario(
             "hand-over-and-cancel",
-            "a migrator hands over, loses patience and cancels at its own epoch, then at any, while the target takes over",
+            "a migrator hands over, then cancels, first at its own epoch and then at any, while the target takes over",
             &owned_by(Token::SOURCE),
             clients,
         )
     }
 }
 
-/// Two migrators, two successors.
+/// Two migrators name two successors.
 fn two_successors() -> Scenario {
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
@@ -365,14 +371,14 @@ fn two_successors() -> Scenario {
         goal: vec![(1, 0), (2, 0), (3, 1)],
         ..scenario(
             "two-successors",
-            "two migrators name two successors, one at the epoch it expects",
+            "two migrators name two successors, one at an expected epoch",
             &owned_by(Token::SOURCE),
             clients,
         )
     }
 }
 
-/// A source that must be cut off at once.
+/// A migration that ends the source at once.
 fn cut_off() -> Scenario {
     let clients = vec![
         client(
@@ -394,20 +400,17 @@ fn cut_off() -> Scenario {
         goal: vec![(1, 0), (2, 1)],
         ..scenario(
             "cut-off",
-            "a migrator revokes and names the successor in one write; the source and an admin that would give it back",
+            "a migrator revokes and names the successor in one write; the source keeps trying, an admin hands back to it",
             &owned_by(Token::SOURCE),
             clients,
         )
     }
 }
 
-/// A container that is replaced behind the same URL: the proof has nothing but the epoch to go by.
+/// A container is replaced behind the same URL, so the flip proof rests on the epoch alone.
 fn same_place() -> Scenario {
-    let moved = Workspace {
-        url: Some(Place::TARGET.url()),
-        agent_card: Some(Place::TARGET.card()),
-        ..owned_by(Token::SOURCE)
-    };
+    let Registration { url, agent_card } = Place::TARGET.registration();
+    let moved = Workspace { url, agent_card: Some(agent_card), ..owned_by(Token::SOURCE) };
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::TARGET, 2)]),
         client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
@@ -420,19 +423,19 @@ fn same_place() -> Scenario {
         goal: vec![(0, 0), (1, 0), (2, 1)],
         ..scenario(
             "same-place",
-            "a hand-over to a container that is behind the source's own URL",
+            "a migrator hands over to a container behind the source's own URL",
             &moved,
             clients,
         )
     }
 }
 
-/// A workspace comes into being.
+/// A workspace is created.
 fn created() -> Scenario {
     let clients = vec![
         client(
             "creator",
-            vec![op(Op::Create(First::Made), 2), register(Who::WithWhatItHas, Place::SOURCE, 1)],
+            vec![op(Op::Create(First::Generated), 2), register(Who::WithItsToken, Place::SOURCE, 1)],
         ),
         client(
             "another creator",
@@ -450,17 +453,21 @@ fn created() -> Scenario {
         goal: vec![(0, 0), (0, 1)],
         ..scenario(
             "create",
-            "three creates of one id, a revoke of what may not be there yet",
+            "three creates of one id, and a revoke that may come before them",
             &open(),
             clients,
         )
     }
 }
 
-/// No token could be made.
+/// No token could be generated.
 fn sealed() -> Scenario {
-    let owner =
-        Owner { hash: OwnerHash::Sealed, prefix: None, minted_at: "a time".to_owned(), epoch: Epoch::FIRST };
+    let owner = Owner {
+        hash: OwnerHash::Sealed,
+        prefix: None,
+        minted_at: Timestamp::UNIX_EPOCH,
+        epoch: Epoch::FIRST,
+    };
     let sealed = Workspace { owner: Some(owner), ..blank(0) };
     let clients = vec![
         client("source", vec![register(Who::Nobody, Place::SOURCE, 2)]),
@@ -471,14 +478,42 @@ fn sealed() -> Scenario {
     ];
     Scenario {
         goal: vec![(2, 0), (0, 0)],
-        ..scenario("sealed", "a sealed door: a minted token may refresh, a revoke opens it", &sealed, clients)
+        ..scenario(
+            "sealed",
+            "a sealed door: a minted token may refresh, a revoke opens the door",
+            &sealed,
+            clients,
+        )
     }
 }
 
-/// Gone for good, with an owner's hash left behind in the item.
+/// A workspace is removed while everybody uses it.
+fn removal() -> Scenario {
+    let clients = vec![
+        client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 1)]),
+        client("target", vec![register(bearer(Token::TARGET), Place::TARGET, 2)]),
+        client("migrator", vec![hand_over(0, Token::TARGET, None, 1)]),
+        client("admin", vec![op(Op::Remove { expected: None }, 2), mint(None, 1)]),
+        client(
+            "another admin",
+            vec![op(Op::Remove { expected: Some(2) }, 1), op(Op::Create(First::Chosen(Token::RIVAL)), 1)],
+        ),
+    ];
+    Scenario {
+        goal: vec![(0, 0), (1, 0), (2, 0), (3, 0), (4, 0)],
+        ..scenario(
+            "removal",
+            "two admins remove a workspace, one at an expected epoch, while the target takes over",
+            &owned_by(Token::SOURCE),
+            clients,
+        )
+    }
+}
+
+/// A removed workspace whose item still has an owner's hash.
 fn removed() -> Scenario {
     let mut tombstone = to_item(&owned_by(Token::SOURCE));
-    tombstone.insert(attribute::STATUS.to_owned(), AttributeValue::S(Status::Removed.as_str().to_owned()));
+    tombstone.insert(attribute::STATUS.to_owned(), AttributeValue::S(REMOVED.to_owned()));
     let clients = vec![
         client("source", vec![register(bearer(Token::SOURCE), Place::SOURCE, 2)]),
         client("target", vec![register(Who::Nobody, Place::TARGET, 1)]),
@@ -497,9 +532,9 @@ fn removed() -> Scenario {
     }
 }
 
-/// Two workspaces; the bearer of one at the other, and a hash for a bearer.
+/// Two workspaces. The owner of one calls the other, and hashes are presented as bearers.
 fn somebody_elses_tokens() -> Scenario {
-    let other = Workspace { id: crate::words::workspace_id(1), ..owned_by(Token::FOREIGN) };
+    let other = Workspace { id: workspace_id(1), ..owned_by(Token::FOREIGN) };
     let hash = Who::Bearer(Credential::HashOf(Token::SOURCE));
     let foreign_hash = Who::Bearer(Credential::HashOf(Token::FOREIGN));
     let clients = vec![
@@ -516,7 +551,7 @@ fn somebody_elses_tokens() -> Scenario {
         goal: vec![(2, 0), (3, 0)],
         ..scenario(
             "two-workspaces",
-            "the owner of one workspace at the other, and hashes that somebody read as bearers",
+            "the owner of one workspace calls another, and hashes read in the table are presented as bearers",
             &owned_by(Token::SOURCE),
             clients,
         )
@@ -525,10 +560,10 @@ fn somebody_elses_tokens() -> Scenario {
     scenario
 }
 
-/// A workspace with room for one API token more.
+/// A workspace with room for one more API token.
 fn full() -> Scenario {
     let fillers = (1..20).map(|number| {
-        let token = ApiToken { prefix: None, minted_at: "a time".to_owned() };
+        let token = ApiToken { prefix: None, minted_at: Timestamp::UNIX_EPOCH };
         (Token::filler(number).hash().clone(), token)
     });
     let full = Workspace { api_tokens: fillers.collect(), ..owned_by(Token::SOURCE) };
@@ -543,7 +578,7 @@ fn full() -> Scenario {
         goal: vec![(0, 0), (1, 0), (4, 0)],
         ..scenario(
             "limit",
-            "two mints where there is room for one token, and a revoke of the API tokens",
+            "two mints with room for one token, and a revoke of the API tokens",
             &full,
             clients,
         )

@@ -1,13 +1,12 @@
-//! The sequential specification: what the registry promises when calls come one after the other. It is written from the
-//! words of `docs/design.md` and `docs/api.md` and shares no code with the functions: not their decision, not their
-//! types, not their expressions. The model checks every step of the shipped code against it, and the recorded histories
-//! are checked against it as well.
+//! The sequential specification: what the registry promises when calls come one after the other. It is written from
+//! `docs/design.md` and `docs/api.md` and shares no code with the registry: no decision, no type, no expression. The model
+//! checks every step of the shipped code against it, and the recorded histories are checked against it too.
 
 use std::collections::BTreeSet;
 
-use crate::words::{Credential, Named, Place, Time, Token};
+use crate::symbols::{CommandName, Credential, Place, Time, Token};
 
-/// How many API tokens a workspace may have.
+/// The most API tokens that a workspace may have.
 const API_TOKENS: usize = 20;
 
 /// One workspace.
@@ -17,15 +16,15 @@ pub struct Spec {
     /// Counts the writes that changed who may do what.
     pub epoch: u64,
     pub door: Door,
-    /// The owner before this one, which cannot be named again.
+    /// The owner before this one. No caller may choose it again.
     pub previous: Option<Token>,
     pub api: BTreeSet<Token>,
     pub successor: Option<Successor>,
     /// What the last registration said.
     pub place: Option<Place>,
-    /// Who said it.
+    /// Whose token made it.
     pub by: Option<By>,
-    pub remembered: Option<Remembered>,
+    pub last_command: Option<LastCommand>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,41 +34,42 @@ pub enum Life {
     Removed,
 }
 
-/// Who keeps the door closed.
+/// Whether a caller without a bearer may claim the workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Door {
     Open,
     Sealed,
-    /// The owner, and the epoch that made it so.
+    /// The owner, and the epoch that made it the owner.
     Owned(Token, u64),
 }
 
-/// The token that is to take over.
+/// The token that may take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Successor {
     pub token: Token,
-    /// When it was named: a hand-over made early has expired late.
+    /// When it was named. A hand-over made early has expired late.
     pub named: Time,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum By {
     Owner,
     Api,
 }
 
-/// The last operation of an administrator's.
+/// The last command of an administrator. The workspace remembers one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Remembered {
-    pub name: Named,
-    pub what: Deed,
+pub struct LastCommand {
+    pub name: CommandName,
+    pub kind: CommandKind,
+    /// The epoch that it made.
     pub epoch: u64,
-    /// How many tokens it ended. No item says so, and what is read in one has `None` here.
+    /// How many tokens it ended. `None` if read from an item, which does not store it.
     pub ended: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Deed {
+pub enum CommandKind {
     Revoke(Scope, Option<Token>),
     HandOver(Token),
     Cancel,
@@ -82,7 +82,7 @@ pub enum Scope {
     Api,
 }
 
-/// A call.
+/// What a caller asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Op {
     Create(First),
@@ -97,41 +97,47 @@ pub enum Op {
     Revoke {
         scope: Scope,
         successor: Option<Token>,
-        name: Named,
+        name: CommandName,
         expected: Option<u64>,
     },
     HandOver {
         successor: Token,
-        name: Named,
+        name: CommandName,
         expected: Option<u64>,
     },
     Cancel {
-        name: Named,
+        name: CommandName,
         expected: Option<u64>,
     },
-    /// By the administrator, or by a bearer of the workspace's.
+    Remove {
+        expected: Option<u64>,
+    },
+    /// By the administrator, or with a token of the workspace.
     Show {
         bearer: Option<Credential>,
     },
 }
 
 impl Op {
-    /// The administrator's operation that this is: its name, and what is remembered of it.
-    pub fn operation(&self) -> Option<(Named, Deed)> {
+    /// The name and kind of an administrator's command.
+    pub fn command(&self) -> Option<(CommandName, CommandKind)> {
         match *self {
-            Self::Revoke { scope, successor, name, .. } => Some((name, Deed::Revoke(scope, successor))),
-            Self::HandOver { successor, name, .. } => Some((name, Deed::HandOver(successor))),
-            Self::Cancel { name, .. } => Some((name, Deed::Cancel)),
+            Self::Revoke { scope, successor, name, .. } => {
+                Some((name, CommandKind::Revoke(scope, successor)))
+            }
+            Self::HandOver { successor, name, .. } => Some((name, CommandKind::HandOver(successor))),
+            Self::Cancel { name, .. } => Some((name, CommandKind::Cancel)),
             _ => None,
         }
     }
 
-    /// The epoch that its caller expects.
+    /// The epoch that the caller expects.
     pub fn expected(&self) -> Option<u64> {
         match *self {
             Self::Revoke { expected, .. }
             | Self::HandOver { expected, .. }
-            | Self::Cancel { expected, .. } => expected,
+            | Self::Cancel { expected, .. }
+            | Self::Remove { expected } => expected,
             _ => None,
         }
     }
@@ -140,16 +146,16 @@ impl Op {
 /// A new workspace's first token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum First {
-    /// The registry makes the owner's token.
-    Made,
+    /// The registry generates the owner's token.
+    Generated,
     /// The caller chose the owner's token.
     Chosen(Token),
-    /// No token could be made.
+    /// No token could be generated.
     None,
 }
 
-/// What a call is answered with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// What a call answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Answer {
     Created {
         token: Option<Token>,
@@ -161,12 +167,12 @@ pub enum Answer {
     Minted {
         token: Option<Token>,
     },
-    /// Without an epoch: there is no such workspace.
+    /// `epoch` is `None` if there is no such workspace.
     Revoked {
         ended: usize,
         epoch: Option<u64>,
     },
-    /// Only the specification says this: the revoke was made before, and ended so many tokens then.
+    /// Only the specification answers this: the revoke was made before, and ended this many tokens then.
     RevokedBefore {
         ended: Option<usize>,
         epoch: u64,
@@ -183,6 +189,9 @@ pub enum Answer {
     Cancelled {
         epoch: u64,
     },
+    Removed {
+        epoch: u64,
+    },
     Shown {
         epoch: u64,
         owner_epoch: Option<u64>,
@@ -191,27 +200,29 @@ pub enum Answer {
         tokens: usize,
     },
     Refused(Why),
-    /// The registry could not say. It may have done what was asked, or may yet.
+    /// The workspace changed during every attempt. Nothing that the call wrote is in effect, and nothing will be.
+    Contended,
+    /// The outcome is unknown. The registry may have done what was asked, or may yet.
     Unavailable,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Why {
-    Unknown,
+    NotFound,
     Exists,
     Removed,
     MissingToken,
     InvalidToken,
-    InUse,
-    TooManyTokens,
+    HashInUse,
+    TokenLimitReached,
     EpochChanged,
-    NameReused,
+    CommandIdReused,
 }
 
 impl Answer {
     /// Whether the caller got what it asked for.
     pub fn is_success(self) -> bool {
-        !matches!(self, Self::Refused(_) | Self::Unavailable | Self::Expired { .. })
+        !matches!(self, Self::Refused(_) | Self::Contended | Self::Unavailable | Self::Expired { .. })
     }
 
     /// The token that it shows.
@@ -222,8 +233,8 @@ impl Answer {
         }
     }
 
-    /// Whether a caller may be told this where the specification says `self`. A repeated revoke says 0, or what it
-    /// ended at first.
+    /// Whether the registry may answer `said` where the specification answers `self`. A repeated revoke answers 0, or how
+    /// many tokens it ended the first time.
     pub fn allows(self, said: Self) -> bool {
         match (self, said) {
             (Self::RevokedBefore { ended, epoch }, Self::Revoked { ended: told, epoch: Some(at) }) => {
@@ -246,7 +257,7 @@ impl Spec {
             successor: None,
             place: None,
             by: None,
-            remembered: None,
+            last_command: None,
         }
     }
 
@@ -258,7 +269,7 @@ impl Spec {
         }
     }
 
-    /// The successor whose hand-over has not expired.
+    /// The successor, if its hand-over has not expired.
     pub fn pending(&self, now: Time) -> Option<Token> {
         let pending =
             self.successor.filter(|successor| !(successor.named == Time::Early && now == Time::Late));
@@ -270,39 +281,40 @@ impl Spec {
         self.owner() == Some(token) || self.api.contains(&token)
     }
 
-    /// Whether this is the operation that is remembered.
+    /// Whether this is the last command.
     pub fn has_made(&self, op: &Op) -> bool {
-        let remembered = self.remembered.map(|made| (made.name, made.what));
-        remembered.is_some() && remembered == op.operation()
+        let last = self.last_command.map(|made| (made.name, made.kind));
+        last.is_some() && last == op.command()
     }
 
-    /// The same without what no item says.
-    pub fn as_in_an_item(mut self) -> Self {
-        if let Some(made) = &mut self.remembered {
+    /// The same without what an item does not store.
+    pub fn as_stored(mut self) -> Self {
+        if let Some(made) = &mut self.last_command {
             made.ended = None;
         }
         self
     }
 
-    /// The flip proof: who was told epoch `after` may retire the source when this holds.
+    /// The flip proof. Whoever was answered epoch `after` may retire the source once it holds.
     pub fn proves_flip(&self, after: u64, expected: Place) -> bool {
         matches!(self.door, Door::Owned(_, since) if since > after)
             && self.by == Some(By::Owner)
             && self.place == Some(expected)
     }
 
-    /// One call, at a time, with the token that the registry would make for it.
+    /// Makes one call at this time. `fresh` is the token that the registry would generate for it.
     pub fn perform(&mut self, op: &Op, now: Time, fresh: Token) -> Answer {
         match *op {
             Op::Create(first) => self.create(first, fresh),
             Op::Revoke { .. } if self.life == Life::Absent => Answer::Revoked { ended: 0, epoch: None },
-            // To whom has no right to look, a workspace that is not there looks like somebody else's.
+            // A caller who may not read cannot tell an absent workspace from somebody else's.
             Op::Show { bearer: Some(bearer) } if !self.accepts(bearer) => Answer::Refused(Why::InvalidToken),
-            _ if self.life == Life::Absent => Answer::Refused(Why::Unknown),
+            _ if self.life == Life::Absent => Answer::Refused(Why::NotFound),
+            Op::Remove { .. } if self.life == Life::Removed => Answer::Removed { epoch: self.epoch },
             _ if self.life == Life::Removed => Answer::Refused(Why::Removed),
-            Op::Register { bearer: Some(bearer), place, .. } => self.register_as(bearer, place, now),
+            Op::Register { bearer: Some(bearer), place, .. } => self.register_with(bearer, place, now),
             Op::Register { bearer: None, chosen, place } => {
-                self.register_as_nobody(chosen, place, now, fresh)
+                self.register_without_bearer(chosen, place, now, fresh)
             }
             Op::Mint { chosen } => self.mint(chosen, now, fresh),
             Op::Revoke { scope, successor, name, expected } => {
@@ -310,11 +322,12 @@ impl Spec {
             }
             Op::HandOver { successor, name, expected } => self.hand_over(successor, name, expected, now),
             Op::Cancel { name, expected } => self.cancel(name, expected),
+            Op::Remove { expected } => self.remove(expected),
             Op::Show { .. } => self.show(),
         }
     }
 
-    /// Workspace and token appear together. A repeat of the same create, while its token is live, changes nothing.
+    /// Workspace and token appear together. Repeating the create while its token is live changes nothing.
     fn create(&mut self, first: First, fresh: Token) -> Answer {
         if self.life != Life::Absent {
             return match first {
@@ -325,7 +338,7 @@ impl Spec {
         self.life = Life::Live;
         self.epoch = 1;
         let (door, shown) = match first {
-            First::Made => (Door::Owned(fresh, 1), Some(fresh)),
+            First::Generated => (Door::Owned(fresh, 1), Some(fresh)),
             First::Chosen(token) => (Door::Owned(token, 1), None),
             First::None => (Door::Sealed, None),
         };
@@ -333,26 +346,32 @@ impl Spec {
         Answer::Created { token: shown }
     }
 
-    /// A bearer is never ignored.
-    fn register_as(&mut self, bearer: Credential, place: Place, now: Time) -> Answer {
+    /// A bearer that is not live is refused, even with the door open.
+    fn register_with(&mut self, bearer: Credential, place: Place, now: Time) -> Answer {
         let Credential::Token(token) = bearer else { return Answer::Refused(Why::InvalidToken) };
         if self.owner() == Some(token) {
-            self.put(place, By::Owner);
+            self.refresh(place, By::Owner);
         } else if self.api.contains(&token) {
-            self.put(place, By::Api);
+            self.refresh(place, By::Api);
         } else if self.pending(now) == Some(token) {
             self.epoch += 1;
             self.previous = self.owner().or(self.previous);
             self.door = Door::Owned(token, self.epoch);
             self.successor = None;
-            self.put(place, By::Owner);
+            self.refresh(place, By::Owner);
         } else {
             return Answer::Refused(Why::InvalidToken);
         }
         Answer::Registered { epoch: self.epoch, token: None }
     }
 
-    fn register_as_nobody(&mut self, chosen: Option<Token>, place: Place, now: Time, fresh: Token) -> Answer {
+    fn register_without_bearer(
+        &mut self,
+        chosen: Option<Token>,
+        place: Place,
+        now: Time,
+        fresh: Token,
+    ) -> Answer {
         if self.door != Door::Open || self.pending(now).is_some() {
             let repeats = chosen.is_some() && chosen == self.owner() && self.place == Some(place);
             return if repeats {
@@ -361,21 +380,21 @@ impl Spec {
                 Answer::Refused(Why::MissingToken)
             };
         }
-        if chosen.is_some_and(|chosen| self.has_or_had_a_role(chosen, now)) {
-            return Answer::Refused(Why::InvalidToken);
+        if chosen.is_some_and(|chosen| self.is_known(chosen, now)) {
+            return Answer::Refused(Why::HashInUse);
         }
         self.epoch += 1;
         self.door = Door::Owned(chosen.unwrap_or(fresh), self.epoch);
         self.successor = None;
-        self.put(place, By::Owner);
+        self.refresh(place, By::Owner);
         Answer::Registered { epoch: self.epoch, token: chosen.is_none().then_some(fresh) }
     }
 
     fn mint(&mut self, chosen: Option<Token>, now: Time, fresh: Token) -> Answer {
         match chosen {
             Some(token) if self.api.contains(&token) => return Answer::Minted { token: None },
-            Some(token) if self.has_or_had_a_role(token, now) => return Answer::Refused(Why::InUse),
-            _ if self.api.len() >= API_TOKENS => return Answer::Refused(Why::TooManyTokens),
+            Some(token) if self.is_known(token, now) => return Answer::Refused(Why::HashInUse),
+            _ if self.api.len() >= API_TOKENS => return Answer::Refused(Why::TokenLimitReached),
             _ => {}
         }
         self.epoch += 1;
@@ -387,25 +406,23 @@ impl Spec {
         &mut self,
         scope: Scope,
         successor: Option<Token>,
-        name: Named,
+        name: CommandName,
         expected: Option<u64>,
         now: Time,
     ) -> Answer {
-        let what = Deed::Revoke(scope, successor);
-        if let Some(made) = self.remembered.filter(|made| made.name == name) {
-            return if made.what == what {
+        let kind = CommandKind::Revoke(scope, successor);
+        if let Some(made) = self.last_command.filter(|made| made.name == name) {
+            return if made.kind == kind {
                 Answer::RevokedBefore { ended: made.ended, epoch: made.epoch }
             } else {
-                Answer::Refused(Why::NameReused)
+                Answer::Refused(Why::CommandIdReused)
             };
         }
         if expected.is_some_and(|expected| expected != self.epoch) {
             return Answer::Refused(Why::EpochChanged);
         }
-        if successor
-            .is_some_and(|named| self.pending(now) != Some(named) && self.has_or_had_a_role(named, now))
-        {
-            return Answer::Refused(Why::InUse);
+        if successor.is_some_and(|named| self.pending(now) != Some(named) && self.is_known(named, now)) {
+            return Answer::Refused(Why::HashInUse);
         }
         self.epoch += 1;
         let mut ended = 0;
@@ -419,15 +436,15 @@ impl Spec {
             ended += self.api.len();
             self.api.clear();
         }
-        self.remembered = Some(Remembered { name, what, epoch: self.epoch, ended: Some(ended) });
+        self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended: Some(ended) });
         Answer::Revoked { ended, epoch: Some(self.epoch) }
     }
 
-    fn hand_over(&mut self, successor: Token, name: Named, expected: Option<u64>, now: Time) -> Answer {
-        let what = Deed::HandOver(successor);
-        let repeated = self.remembered.filter(|made| made.name == name);
-        if repeated.is_some_and(|made| made.what != what) {
-            return Answer::Refused(Why::NameReused);
+    fn hand_over(&mut self, successor: Token, name: CommandName, expected: Option<u64>, now: Time) -> Answer {
+        let kind = CommandKind::HandOver(successor);
+        let repeated = self.last_command.filter(|made| made.name == name);
+        if repeated.is_some_and(|made| made.kind != kind) {
+            return Answer::Refused(Why::CommandIdReused);
         }
         if let Door::Owned(owner, since) = self.door
             && owner == successor
@@ -443,22 +460,22 @@ impl Spec {
         if expected.is_some_and(|expected| expected != self.epoch) {
             return Answer::Refused(Why::EpochChanged);
         }
-        if self.has_or_had_a_role(successor, now) {
-            return Answer::Refused(Why::InUse);
+        if self.is_known(successor, now) {
+            return Answer::Refused(Why::HashInUse);
         }
         self.epoch += 1;
         self.successor = Some(Successor { token: successor, named: now });
-        self.remembered = Some(Remembered { name, what, epoch: self.epoch, ended: None });
+        self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended: None });
         Answer::Pending { epoch: self.epoch }
     }
 
-    /// Also when none is pending: a take-over that was decided in time, or a hand-over, may be on its way.
-    fn cancel(&mut self, name: Named, expected: Option<u64>) -> Answer {
-        if let Some(made) = self.remembered.filter(|made| made.name == name) {
-            return if made.what == Deed::Cancel {
+    /// Takes effect even if no hand-over is pending: a hand-over or a take-over may be on its way.
+    fn cancel(&mut self, name: CommandName, expected: Option<u64>) -> Answer {
+        if let Some(made) = self.last_command.filter(|made| made.name == name) {
+            return if made.kind == CommandKind::Cancel {
                 Answer::Cancelled { epoch: made.epoch }
             } else {
-                Answer::Refused(Why::NameReused)
+                Answer::Refused(Why::CommandIdReused)
             };
         }
         if expected.is_some_and(|expected| expected != self.epoch) {
@@ -466,8 +483,19 @@ impl Spec {
         }
         self.epoch += 1;
         self.successor = None;
-        self.remembered = Some(Remembered { name, what: Deed::Cancel, epoch: self.epoch, ended: None });
+        self.last_command =
+            Some(LastCommand { name, kind: CommandKind::Cancel, epoch: self.epoch, ended: None });
         Answer::Cancelled { epoch: self.epoch }
+    }
+
+    /// Nothing stays but a tombstone, and nothing brings the workspace back.
+    fn remove(&mut self, expected: Option<u64>) -> Answer {
+        if expected.is_some_and(|expected| expected != self.epoch) {
+            return Answer::Refused(Why::EpochChanged);
+        }
+        let epoch = self.epoch + 1;
+        *self = Self { life: Life::Removed, epoch, ..Self::absent() };
+        Answer::Removed { epoch }
     }
 
     fn show(&self) -> Answer {
@@ -480,18 +508,19 @@ impl Spec {
         Answer::Shown { epoch: self.epoch, owner_epoch, place: self.place, by: self.by, tokens }
     }
 
-    /// Whether a bearer of this may read: a hash is no token.
+    /// Whether this credential may read. A hash is no token.
     fn accepts(&self, bearer: Credential) -> bool {
         matches!(bearer, Credential::Token(token) if self.is_live(token))
     }
 
-    fn put(&mut self, place: Place, by: By) {
+    /// Sets what the last registration said.
+    pub fn refresh(&mut self, place: Place, by: By) {
         self.place = Some(place);
         self.by = Some(by);
     }
 
-    /// A hash plays one role, and the previous owner's none again.
-    fn has_or_had_a_role(&self, token: Token, now: Time) -> bool {
+    /// A token that is live, is the pending successor or was the previous owner cannot be chosen.
+    fn is_known(&self, token: Token, now: Time) -> bool {
         self.is_live(token) || self.pending(now) == Some(token) || self.previous == Some(token)
     }
 }

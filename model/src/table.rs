@@ -1,10 +1,12 @@
-//! The table: every item and every write of a run, each once, by number; and what comes of a write on an item, asked of
-//! the embedded DynamoDB engine with the very expressions that the registry sends, and remembered.
+//! The table. It numbers every item and every write of a run. It asks the embedded DynamoDB engine what a write makes of an
+//! item, with the expressions that the registry sends, and remembers the outcome.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, LazyLock, Mutex, RwLock};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::time::Timestamp;
+use domain::workspace::{self, OwnerHash, RegisteredBy, RevokeScope, Stored, Workspace};
 use dynoxide::Database;
 use dynoxide::actions::create_table::CreateTableRequest;
 use dynoxide::actions::delete_item::DeleteItemRequest;
@@ -12,36 +14,33 @@ use dynoxide::actions::put_item::PutItemRequest;
 use dynoxide::actions::update_item::UpdateItemRequest;
 use dynoxide::errors::DynoxideError;
 use dynoxide::types::AttributeValue as EngineValue;
-use shared::schema::{self, Item, Update, attribute};
-use shared::token::TokenHash;
-use shared::workspace::{OwnerHash, RegisteredBy, Status, Workspace};
+use shared::table::item::{self, Item, attribute};
+use shared::table::update::Update;
 
-use crate::spec::{By, Deed, Door, Life, Remembered, Scope, Spec, Successor};
-use crate::words::{Named, Place, Time, Token, workspace_id};
+use crate::spec::{By, CommandKind, Door, LastCommand, Life, Scope, Spec, Successor};
+use crate::symbols::{CommandName, Place, Time, Token, workspace_id};
 
-/// The number of an item; [`ABSENT`] where there is none.
+/// The number of an item, or [`ABSENT`].
 pub type ItemId = u32;
 /// There is no item.
 pub const ABSENT: ItemId = 0;
 /// The number of a write.
 pub type WriteId = u32;
 
-/// The one table of the process. What was asked once is not asked again, whichever scenario or mutant asks.
+/// The one table of the process. All scenarios and mutants share what it has learnt from the engine.
 pub static TABLE: LazyLock<Table> = LazyLock::new(Table::new);
 
-/// An item in the forms in which it is needed.
+/// An item, and what it means.
 #[derive(Debug)]
 pub struct Entry {
-    /// As the engine holds it; empty when there is none.
+    /// As the engine holds it; empty if there is none.
     pub item: Item,
-    /// As the shipped code reads it. `None`: absent, or not what the schema says.
-    pub workspace: Option<Workspace>,
-    /// As the specification sees it. `None`: not what the schema says.
+    /// As the shipped code reads it. `None` if absent or malformed.
+    pub stored: Option<Stored>,
+    /// As the specification sees it. `None` if malformed.
     pub spec: Option<Spec>,
     /// The tokens that authenticate.
     pub live: u64,
-    /// The item with no more than what decides who is accepted as the owner, so that this is asked once for many items.
-    pub bare: ItemId,
 }
 
 /// One write as it is sent.
@@ -49,11 +48,11 @@ pub struct Entry {
 pub enum Write {
     /// UpdateItem.
     Update(Sent),
-    /// PutItem of this item, with a condition or without.
+    /// PutItem of this item, with or without a condition.
     Put { item: ItemId, condition: Option<String> },
 }
 
-/// An UpdateItem's texts and what they refer to.
+/// An UpdateItem: its expressions and what they refer to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sent {
     pub expression: String,
@@ -63,7 +62,7 @@ pub struct Sent {
 }
 
 impl Sent {
-    /// Leaves out the names and values that nothing refers to any more: DynamoDB refuses those.
+    /// Drops the names and values that no expression refers to. DynamoDB refuses them.
     fn prune(&mut self) {
         let used = format!("{} {}", self.expression, self.condition);
         let is_used = |name: &str| {
@@ -119,21 +118,19 @@ impl Table {
         table
     }
 
-    /// The number of this item. No decision reads the time of day, so the items' are made equal.
+    /// The number of this item. Its times become equal: no decision depends on when something was written.
     pub fn item(&self, mut item: Item) -> ItemId {
         forget_times(&mut item);
         let text = item_text(&item);
         if let Some(id) = self.items.read().unwrap().by_text.get(&text) {
             return *id;
         }
-        let bare = bare(&item);
-        let bare = if bare == item { None } else { Some(self.item(bare)) };
         let mut items = self.items.write().unwrap();
         if let Some(id) = items.by_text.get(&text) {
             return *id;
         }
         let id = ItemId::try_from(items.all.len()).unwrap();
-        items.all.push(Arc::new(Entry::new(item, bare.unwrap_or(id))));
+        items.all.push(Arc::new(Entry::new(item)));
         items.by_text.insert(text, id);
         id
     }
@@ -142,7 +139,7 @@ impl Table {
         Arc::clone(&self.items.read().unwrap().all[id as usize])
     }
 
-    /// The number of this UpdateItem, after a mutant's change. What ships is sent as it is.
+    /// The number of this UpdateItem. A mutant may change it first.
     pub fn update(&self, update: &Update, change: Option<impl FnOnce(&mut Sent)>) -> WriteId {
         let mut sent = Sent {
             expression: update.expression(),
@@ -182,7 +179,7 @@ impl Table {
         id
     }
 
-    /// What comes of this write on this item of this workspace: the new item, or `None` when the condition does not hold.
+    /// What this write makes of this item of this workspace: the new item, or `None` if the condition is false.
     pub fn apply(&self, workspace: usize, item: ItemId, write: WriteId) -> Option<ItemId> {
         let key = (workspace, item, write);
         if let Some(outcome) = self.outcomes.read().unwrap().get(&key) {
@@ -193,7 +190,7 @@ impl Table {
         outcome
     }
 
-    /// Items, writes and questions so far.
+    /// How many items, writes and evaluations there were so far.
     pub fn counts(&self) -> (usize, usize, usize) {
         let items = self.items.read().unwrap().all.len();
         (items, self.writes.read().unwrap().all.len(), self.outcomes.read().unwrap().len())
@@ -202,7 +199,7 @@ impl Table {
     fn ask_engine(&self, workspace: usize, item: ItemId, write: WriteId) -> Option<ItemId> {
         let before = self.entry(item);
         let write = Arc::clone(&self.writes.read().unwrap().all[write as usize]);
-        let key = to_engine(&schema::key(&workspace_id(workspace)));
+        let key = to_engine(&item::key(&workspace_id(workspace)));
         let returned = {
             let engine = self.engine.lock().unwrap();
             if item == ABSENT {
@@ -250,46 +247,58 @@ impl Table {
             Ok(new) => Some(self.item(from_engine(&new))),
             Err(DynoxideError::ConditionalCheckFailedException(_, found)) => {
                 let found = found.map_or(ABSENT, |found| self.item(from_engine(&found)));
-                assert_eq!(found, item, "a failed condition gives back what is there");
+                assert_eq!(found, item, "a failed condition returns the item that it met");
                 None
             }
-            Err(error) => panic!("the engine refuses {write:?}: {error}"),
+            Err(error) => panic!("the engine refused {write:?}: {error}"),
         }
     }
 }
 
 impl Entry {
-    fn new(item: Item, bare: ItemId) -> Self {
-        let workspace = if item.is_empty() { None } else { schema::from_item(&item).ok() };
-        let spec = if item.is_empty() { Some(Spec::absent()) } else { workspace.as_ref().map(as_specified) };
+    fn new(item: Item) -> Self {
+        let stored = if item.is_empty() { None } else { item::from_item(&item).ok() };
+        let spec = if item.is_empty() { Some(Spec::absent()) } else { stored.as_ref().map(as_specified) };
         let live = spec.as_ref().map_or(0, |spec| {
             spec.api.iter().chain(spec.owner().iter()).fold(0, |live, token| live | token.bit())
         });
-        Self { item, workspace, spec, live, bare }
+        Self { item, stored, spec, live }
     }
 
-    /// What the specification sees; a row that is not what the schema says is nothing that it knows.
+    /// What the specification sees. A malformed item is nothing that it knows.
     pub fn spec(&self) -> &Spec {
         static NOTHING: LazyLock<Spec> = LazyLock::new(Spec::absent);
         self.spec.as_ref().unwrap_or(&NOTHING)
     }
 }
 
-/// The workspace in the specification's words.
-pub fn as_specified(workspace: &Workspace) -> Spec {
+/// What is stored, in the specification's terms.
+fn as_specified(stored: &Stored) -> Spec {
+    match stored {
+        Stored::Workspace(workspace) => workspace_as_specified(workspace),
+        Stored::Tombstone(tombstone) => {
+            Spec { life: Life::Removed, epoch: tombstone.epoch.0, ..Spec::absent() }
+        }
+    }
+}
+
+fn workspace_as_specified(workspace: &Workspace) -> Spec {
     let door = match workspace.owner.as_ref().map(|owner| (&owner.hash, owner.epoch.0)) {
         None => Door::Open,
         Some((OwnerHash::Sealed, _)) => Door::Sealed,
         Some((OwnerHash::Token(hash), since)) => Door::Owned(Token::of(hash), since),
     };
-    let place = workspace.url.as_deref().map(|url| {
-        let place = Place::of(url).unwrap();
-        let card = workspace.agent_card.as_deref();
-        assert!(card.is_none_or(|card| card == place.card()), "URL and card are of one registration");
+    let place = workspace.url.as_ref().map(|url| {
+        let place = Place::of(url.as_str()).unwrap();
+        let card = workspace.agent_card.as_ref();
+        assert!(
+            card.is_none_or(|card| card.as_str() == place.card()),
+            "URL and card are of one registration"
+        );
         place
     });
     Spec {
-        life: if workspace.status == Status::Removed { Life::Removed } else { Life::Live },
+        life: Life::Live,
         epoch: workspace.epoch.0,
         door,
         previous: workspace.previous_owner.as_ref().map(Token::of),
@@ -303,31 +312,32 @@ pub fn as_specified(workspace: &Workspace) -> Spec {
             RegisteredBy::Owner => By::Owner,
             RegisteredBy::Api => By::Api,
         }),
-        remembered: workspace.last_operation.as_ref().map(|last| Remembered {
-            name: Named::of(&last.id).unwrap(),
-            what: deed(&last.kind),
+        last_command: workspace.last_command.as_ref().map(|last| LastCommand {
+            name: CommandName::of(last.id.as_str()).unwrap(),
+            kind: command_kind(&last.kind),
             epoch: last.epoch.0,
             ended: None,
         }),
     }
 }
 
-/// `revoke:all`, `revoke:all:<hash>`, `hand_over:<hash>`, `cancel_hand_over`.
-fn deed(kind: &str) -> Deed {
-    let token = |hash: &str| Token::of(&TokenHash::parse(hash).unwrap());
-    match kind.split(':').collect::<Vec<_>>()[..] {
-        ["cancel_hand_over"] => Deed::Cancel,
-        ["hand_over", hash] => Deed::HandOver(token(hash)),
-        ["revoke", "all", hash] => Deed::Revoke(Scope::All, Some(token(hash))),
-        ["revoke", "all"] => Deed::Revoke(Scope::All, None),
-        ["revoke", "owner"] => Deed::Revoke(Scope::Owner, None),
-        ["revoke", "api"] => Deed::Revoke(Scope::Api, None),
-        _ => panic!("an operation of an unknown kind: {kind}"),
+fn command_kind(kind: &workspace::CommandKind) -> CommandKind {
+    match kind {
+        workspace::CommandKind::CancelHandOver => CommandKind::Cancel,
+        workspace::CommandKind::HandOver { successor } => CommandKind::HandOver(Token::of(successor)),
+        workspace::CommandKind::Revoke { scope, successor } => {
+            let scope = match scope {
+                RevokeScope::All => Scope::All,
+                RevokeScope::Owner => Scope::Owner,
+                RevokeScope::Api => Scope::Api,
+            };
+            CommandKind::Revoke(scope, successor.as_ref().map(Token::of))
+        }
     }
 }
 
 fn forget_times(item: &mut Item) {
-    let time = || AttributeValue::S("a time".to_owned());
+    let time = || AttributeValue::S(Timestamp::UNIX_EPOCH.rfc3339());
     for name in
         [attribute::CREATED_AT, attribute::REGISTERED_AT, attribute::REVOKED_AT, attribute::OWNER_MINTED_AT]
     {
@@ -340,17 +350,6 @@ fn forget_times(item: &mut Item) {
             }
         }
     }
-}
-
-fn bare(item: &Item) -> Item {
-    let decisive = [attribute::WORKSPACE_ID, attribute::STATUS, attribute::OWNER_HASH, attribute::EPOCH];
-    let mut bare = item.clone();
-    bare.retain(|name, _| decisive.contains(&name.as_str()));
-    if let Some(epoch) = bare.get_mut(attribute::EPOCH) {
-        // It is asked whether there is one, not which.
-        *epoch = AttributeValue::N("1".to_owned());
-    }
-    bare
 }
 
 fn item_text(item: &Item) -> String {

@@ -1,43 +1,41 @@
-//! The model: clients, the functions that work for them, the network between those and the store, and what may go wrong.
+//! The model: clients, the functions that serve them, the network to the store, and faults.
 //!
-//! A step is one request to the store, or one fault; everything between two requests happens at once, which is no loss,
-//! since nobody else can see it. Two faults suffice to make all others:
+//! A step is one request to the store, or one fault. What a function does between two requests happens within a step: nobody
+//! else can see it. Two faults make all others:
 //!
-//! | fault | and then | makes |
+//! | fault | and then | is the same as |
 //! | --- | --- | --- |
-//! | a copy of a write stays in the network | it lands before the call's own | a lost reply and the SDK's retry |
-//! | | it lands after the call's own | a write that is delivered twice |
-//! | | it lands after the call's answer | a write that is delayed and delivered late |
+//! | a copy of a write stays in the network | it lands before the call's own write | a lost reply and the SDK's retry |
+//! | | it lands after the call's own write | a write that is delivered twice |
+//! | | it lands after the call's answer | a write that is delivered late |
 //! | a client stops waiting | its call goes on | a lost answer, a client's crash and restart, a duplicated request |
-//! | | its call begins only later | a request that is held back and delivered late |
+//! | | its call begins only later | a request that is delivered late |
 //! | | its call stops for good | a function that is killed half-way, a store that fails for good |
 //!
-//! A step that would only take possibilities away is left out: a copy is not lost (it may just never land), a call need
-//! not fail (it may just never go on), and a copy whose fence has passed for ever is forgotten.
+//! The model leaves out steps that only rule something out. A copy is never lost: it may just never land. A call never
+//! fails: it may just never go on. And a copy whose fence can never hold again is dropped.
 
 use std::fmt;
 
 use stateright::{Model, Property};
 
 use crate::audit::{self, Effect, Guarantee, Overtaken, Past};
-use crate::flows::{Asked, Flows, Kind, Next, Write};
+use crate::flows::{Flows, Kind, Next, Request, Write};
 use crate::mutant::Mutant;
 use crate::scenario::{Ask, Scenario, Who};
 use crate::spec::{Answer, By, Op};
-use crate::table::{ItemId, TABLE, WriteId};
-use crate::words::{Credential, Time, Token};
+use crate::symbols::{Credential, Place, Time, Token};
+use crate::table::{ItemId, TABLE};
 
-/// A scenario to be checked.
+/// A scenario to check.
 pub struct World {
     pub scenario: Scenario,
     flows: Flows,
     mutant: Option<Mutant>,
-    /// The guarantees whose breach is looked for, as bits.
+    /// The guarantees to check, as bits.
     watched: u32,
     /// The number of each client's first call.
     first_call: Vec<u8>,
-    /// The refresh of each token, which tells who is accepted as the owner.
-    refreshes: Vec<WriteId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,15 +57,15 @@ struct ClientState {
     tries: u8,
     /// The call that it waits for.
     waits_for: Option<u8>,
-    /// The token that it was given.
+    /// The token that it has: from the start, or from an answer.
     token: Option<Token>,
-    /// The epoch that it was told.
+    /// The epoch in the last answer, from which the flip proof counts.
     epoch: u64,
-    /// The steps that went well, as bits.
+    /// The steps that succeeded, as bits.
     succeeded: u8,
 }
 
-/// A call that a function is working at.
+/// A call that a function is working on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Call {
     number: u8,
@@ -75,7 +73,7 @@ struct Call {
     op: Op,
     now: Time,
     client: u8,
-    /// What it writes next; `None` before its first request.
+    /// What it writes next; `None` before its read.
     write: Option<Write>,
     overtaken: Overtaken,
     revived: bool,
@@ -97,11 +95,12 @@ struct Late {
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A client makes its next call, and the call its first request.
+    /// A client makes its next call, and the call makes its first request.
     Begin(u8),
-    /// Fault: the same, and the first request is a write of which a copy stays in the network. The write itself follows.
+    /// Fault: a client makes a call that starts with a write. A copy of the write stays in the network; the write itself
+    /// follows.
     BeginAndLeaveCopy(u8),
-    /// A call that has not begun reads.
+    /// A call makes its read.
     Read(u8),
     /// A call makes its write.
     Write(u8),
@@ -113,13 +112,13 @@ pub enum Action {
     Land(u8),
     /// The early hand-overs expire.
     Tick,
-    /// A client reads, and finds that the flip proof holds.
+    /// A client reads, and the flip proof holds.
     Prove(u8),
 }
 
 impl Call {
-    fn asked(&self) -> Asked {
-        Asked { call: self.number, workspace: self.workspace, op: self.op, now: self.now }
+    fn request(&self) -> Request {
+        Request { call: self.number, workspace: self.workspace, op: self.op, now: self.now }
     }
 }
 
@@ -128,7 +127,7 @@ impl World {
         Self::with(scenario, None, Guarantee::ALL.iter().fold(0, |all, guarantee| all | guarantee.bit()))
     }
 
-    /// The same with a mistake in it, until this guarantee is broken.
+    /// The same with a mistake, checked for this guarantee alone.
     pub fn mutated(scenario: Scenario, mutant: Mutant, guarantee: Guarantee) -> Self {
         Self::with(scenario, Some(mutant), guarantee.bit())
     }
@@ -140,14 +139,14 @@ impl World {
             let calls: u8 = client.steps.iter().map(|step| step.tries).sum();
             first_call.push(first_call.last().unwrap() + calls);
         }
-        let refreshes = (0..64).map(|token| flows.refresh_write(Credential::Token(Token(token)))).collect();
-        Self { scenario, flows, mutant, watched, first_call, refreshes }
+        Self { scenario, flows, mutant, watched, first_call }
     }
 
-    /// The tokens that the registry makes for a client.
-    fn made_for(&self, client: usize) -> u64 {
-        (self.first_call[client]..self.first_call[client + 1])
-            .fold(0, |all, call| all | Token::made(call, false).bit() | Token::made(call, true).bit())
+    /// The tokens that the registry generates for a client.
+    fn generated_for(&self, client: usize) -> u64 {
+        (self.first_call[client]..self.first_call[client + 1]).fold(0, |all, call| {
+            all | Token::generated(call, false).bit() | Token::generated(call, true).bit()
+        })
     }
 
     fn next_ask(&self, state: &State, client: usize) -> Option<Ask> {
@@ -159,7 +158,7 @@ impl World {
         self.scenario.clients[client].workspace
     }
 
-    /// A client's next call, before anything of it is done.
+    /// A client's next call, before its first request.
     fn call_of(&self, state: &State, client: usize) -> Option<Call> {
         let own = &state.clients[client];
         let op = match self.next_ask(state, client)? {
@@ -170,7 +169,7 @@ impl World {
                     Who::Nobody => (None, None),
                     Who::Choosing(token) => (None, Some(token)),
                     Who::Bearer(credential) => (Some(credential), None),
-                    Who::WithWhatItHas => (own.token.map(Credential::Token), None),
+                    Who::WithItsToken => (own.token.map(Credential::Token), None),
                 };
                 Op::Register { bearer, chosen, place }
             }
@@ -189,7 +188,7 @@ impl World {
         })
     }
 
-    /// The client's step went well, or one more of its tries is used up.
+    /// Ends a try of the client's step: with success, or with one try less.
     fn step_on(&self, state: &mut State, client: usize, succeeded: bool) {
         let tries = self.scenario.clients[client].steps[usize::from(state.clients[client].step)].tries;
         let own = &mut state.clients[client];
@@ -204,11 +203,11 @@ impl World {
         }
     }
 
-    /// Carries a call on. `seen` is what its last request gave back.
+    /// Takes a call to its next request or its answer. `seen` is what its last request returned.
     fn go_on(&self, state: &mut State, mut call: Call, seen: ItemId, next: Next) {
         match next {
             Next::Write(write) => {
-                // A second write that brings the same token brings back what was ended since the first.
+                // A second write of the same token revives it if it ended since the first write.
                 call.revived &= call.write.and_then(|before| before.token) == write.token;
                 call.overtaken = Overtaken::default();
                 call.write = Some(write);
@@ -219,19 +218,19 @@ impl World {
         }
     }
 
-    /// Answers a call that saw this last; `met` is what its write was made on, if it was.
+    /// Answers a call. `seen` is what it saw last. `met` is what its write was made on, if it was made.
     fn answer(&self, state: &mut State, call: &Call, seen: ItemId, met: Option<ItemId>, said: Answer) {
         let past = &mut state.past[usize::from(call.workspace)];
         let met = met.map(|met| TABLE.entry(met));
         let seen = TABLE.entry(seen);
-        state.broken |= audit::answer(past, call.asked(), call.write, &seen, met.as_deref(), said);
-        // Told before it was made: from now on nothing that was decided until now may land.
+        state.broken |= audit::answer(past, call.request(), call.write, &seen, met.as_deref(), said);
+        // Answered without a write: what was decided until now must not land any more, as after a write.
         if let Answer::Revoked { epoch: Some(epoch), .. } | Answer::Cancelled { epoch } = said
             && !audit::was_made(past, call.op, epoch)
         {
             let (by_revoke, by_cancel) =
                 (matches!(said, Answer::Revoked { .. }), matches!(said, Answer::Cancelled { .. }));
-            note(state, usize::from(call.workspace), |write, overtaken, _| {
+            for_each_pending(state, usize::from(call.workspace), |write, overtaken, _| {
                 overtaken.by_revoke |= by_revoke && write.seen <= epoch;
                 overtaken.by_cancel |= by_cancel && write.seen <= epoch;
             });
@@ -248,7 +247,7 @@ impl World {
         }
         let own = &mut state.clients[client];
         match said {
-            // The proof counts from these; not from a cancel, which a target that took over in time has survived.
+            // The proof counts from these. It does not count from a cancel: the target may have taken over before it.
             Answer::Revoked { epoch: Some(epoch), .. }
             | Answer::Pending { epoch }
             | Answer::HandedOver { epoch } => own.epoch = epoch,
@@ -258,24 +257,24 @@ impl World {
         self.step_on(state, client, said.is_success());
     }
 
-    /// A write reaches the store. The new item, or `None` when the condition does not hold.
-    #[allow(clippy::too_many_arguments, reason = "a write and all that is known of it")]
+    /// A write reaches the store. Returns the new item, or `None` if the condition is false.
+    #[allow(clippy::too_many_arguments, reason = "a write and all that is known about it")]
     fn land(
         &self,
         state: &mut State,
-        asked: Asked,
+        request: Request,
         write: Write,
         overtaken: Overtaken,
         revived: bool,
         settled: bool,
     ) -> Option<ItemId> {
-        let workspace = usize::from(asked.workspace);
+        let workspace = usize::from(request.workspace);
         let before = state.items[workspace];
         let after = TABLE.apply(workspace, before, write.id)?;
         state.items[workspace] = after;
         let (was, is) = (TABLE.entry(before), TABLE.entry(after));
         let effect = Effect {
-            asked,
+            request,
             write,
             before: &was,
             after: &is,
@@ -285,22 +284,23 @@ impl World {
             clock: state.clock,
         };
         state.broken |= audit::effect(&mut state.past[workspace], &effect);
-        if self.accepted_as_owner(workspace, after, state.past[workspace].issued) > 1 {
+        let accepted = self.flows.accepted_as_owner(after) & state.past[workspace].issued;
+        if accepted.count_ones() > 1 {
             state.broken |= Guarantee::G1.bit();
         }
         let gone = was.live & !is.live;
         let now_overtaken =
             Overtaken { by_revoke: write.kind == Kind::Revoke, by_cancel: write.kind == Kind::Cancel };
-        note(state, workspace, |write, overtaken, revived| {
+        for_each_pending(state, workspace, |write, overtaken, revived| {
             overtaken.by_revoke |= now_overtaken.by_revoke;
             overtaken.by_cancel |= now_overtaken.by_cancel;
             *revived |= write.token.is_some_and(|token| gone & token.bit() != 0);
         });
-        // Epochs never go back (the specification is checked for that): what was decided on an earlier one and fails
-        // now fails for ever.
+        // Epochs never go back (the specification checks that). A write that was fenced by an earlier epoch and fails now
+        // fails for ever.
         let epoch = is.spec().epoch;
         state.network.retain(|late| {
-            let is_fenced = !late.write.kind.is_refresh() && late.write.kind != Kind::Create;
+            let is_fenced = late.write.kind != Kind::Create;
             let has_passed = usize::from(late.workspace) == workspace && is_fenced && late.write.seen < epoch;
             !has_passed || TABLE.apply(workspace, after, late.write.id).is_some()
         });
@@ -309,17 +309,7 @@ impl World {
         Some(after)
     }
 
-    /// How many tokens the store's own condition would take for the owner's.
-    fn accepted_as_owner(&self, workspace: usize, item: ItemId, issued: u64) -> usize {
-        let bare = TABLE.entry(item).bare;
-        let is_accepted = |token: &u16| {
-            issued >> token & 1 != 0
-                && TABLE.apply(workspace, bare, self.refreshes[usize::from(*token)]).is_some()
-        };
-        (0..64).filter(is_accepted).count()
-    }
-
-    fn proof_holds(&self, state: &State, client: usize, place: crate::words::Place) -> bool {
+    fn proof_holds(&self, state: &State, client: usize, place: Place) -> bool {
         let entry = TABLE.entry(state.items[self.workspace_of(client)]);
         let mut spec = entry.spec().clone();
         let mut after = state.clients[client].epoch;
@@ -333,12 +323,14 @@ impl World {
         spec.proves_flip(after, expected)
     }
 
-    /// A client has read that the flip proof holds, and retires the source.
+    /// A client has seen the flip proof, and retires the source.
     fn prove(&self, state: &mut State, client: usize) {
         let workspace = self.workspace_of(client);
         let entry = TABLE.entry(state.items[workspace]);
-        let source = Token::SOURCE.bit() | self.scenario.source.map_or(0, |source| self.made_for(source));
-        let target = Token::TARGET.bit() | self.scenario.target.map_or(0, |target| self.made_for(target));
+        let source =
+            Token::SOURCE.bit() | self.scenario.source.map_or(0, |source| self.generated_for(source));
+        let target =
+            Token::TARGET.bit() | self.scenario.target.map_or(0, |target| self.generated_for(target));
         let owned = entry.spec().owner().is_some_and(|owner| target & owner.bit() != 0);
         if !owned || entry.live & source != 0 {
             state.broken |= Guarantee::Flip.bit();
@@ -353,7 +345,7 @@ impl World {
     }
 }
 
-/// A copy of what a call is about to write stays in the network.
+/// A copy of a call's write stays in the network.
 fn leave_copy(state: &mut State, index: usize) -> Option<()> {
     state.faults_left -= 1;
     let Call { number, workspace, op, now, write, overtaken, revived, .. } = state.calls[index].clone();
@@ -371,15 +363,19 @@ fn leave_copy(state: &mut State, index: usize) -> Option<()> {
     Some(())
 }
 
-/// Notes something down with every write to a workspace that has been decided and has not landed.
-fn note(state: &mut State, workspace: usize, mut note: impl FnMut(&Write, &mut Overtaken, &mut bool)) {
+/// Updates the record of every write to a workspace that was decided and has not landed.
+fn for_each_pending(
+    state: &mut State,
+    workspace: usize,
+    mut record: impl FnMut(&Write, &mut Overtaken, &mut bool),
+) {
     for call in state.calls.iter_mut().filter(|call| usize::from(call.workspace) == workspace) {
         if let Some(write) = call.write {
-            note(&write, &mut call.overtaken, &mut call.revived);
+            record(&write, &mut call.overtaken, &mut call.revived);
         }
     }
     for late in state.network.iter_mut().filter(|late| usize::from(late.workspace) == workspace) {
-        note(&late.write, &mut late.overtaken, &mut late.revived);
+        record(&late.write, &mut late.overtaken, &mut late.revived);
     }
     state.calls.sort_unstable();
     state.network.sort_unstable();
@@ -400,7 +396,7 @@ impl Model for World {
             let entry = TABLE.entry(*item);
             let spec = entry.spec();
             let issued = audit::issued(spec);
-            // What has had a role and is not live was ended before the model begins.
+            // A token that is known and not live ended before the model begins.
             let named = spec.successor.map_or(0, |named| named.token.bit());
             let ended = issued & !entry.live & !named;
             Past { issued, ended, revoked: ended, successor_named: spec.epoch.min(1), ..Past::default() }
@@ -459,7 +455,7 @@ impl Model for World {
             }
         }
         for (index, late) in (0..).zip(&state.network) {
-            // A copy that would change nothing now is better left for later: that allows for more.
+            // A copy that would change nothing now may still change something later.
             let item = state.items[usize::from(late.workspace)];
             if TABLE
                 .apply(usize::from(late.workspace), item, late.write.id)
@@ -482,7 +478,7 @@ impl Model for World {
                 state.clients[usize::from(client)].waits_for = Some(number);
                 let writes = Flows::starts_with_a_write(&call.op);
                 match (self.scenario.ticks, writes) {
-                    // Only where time passes does it matter that a call reads the clock before all else.
+                    // Where time passes, it may pass between a call's look at the clock and its read.
                     (true, false) => {
                         state.calls.push(call);
                         state.calls.sort_unstable();
@@ -520,10 +516,9 @@ impl Model for World {
             }
             Action::Land(index) => {
                 let late = state.network.remove(usize::from(index));
-                let asked =
-                    Asked { call: late.number, workspace: late.workspace, op: late.op, now: late.now };
-                let Late { write, overtaken, revived, settled, .. } = late;
-                self.land(&mut state, asked, write, overtaken, revived, settled)?;
+                let Late { number, workspace, op, now, write, overtaken, revived, settled } = late;
+                let request = Request { call: number, workspace, op, now };
+                self.land(&mut state, request, write, overtaken, revived, settled)?;
             }
             Action::Tick => state.clock = Time::Late,
             Action::Prove(client) => self.prove(&mut state, usize::from(client)),
@@ -546,18 +541,18 @@ impl Model for World {
     }
 }
 
-/// There is a run in which the scenario's goal is reached.
+/// Some run reaches the scenario's goal.
 pub const GOAL: &str = "the goal can be reached";
-/// There is one in which it is, with all faults that were to be had.
+/// Some run reaches it after all faults.
 pub const GOAL_UNDER_FAULTS: &str = "the goal can be reached under all faults";
 
-/// One property for each guarantee. A property's condition is a plain function, so each needs its own.
+/// One property for each guarantee. A property's condition is a plain function, so each guarantee needs one of its own.
 fn always() -> Vec<(Guarantee, Property<World>)> {
     macro_rules! properties {
         ($($guarantee:ident),*) => {
             vec![$((
                 Guarantee::$guarantee,
-                Property::always(Guarantee::$guarantee.says(), |_: &World, state: &State| {
+                Property::always(Guarantee::$guarantee.title(), |_: &World, state: &State| {
                     state.broken & Guarantee::$guarantee.bit() == 0
                 }),
             )),*]
@@ -567,19 +562,18 @@ fn always() -> Vec<(Guarantee, Property<World>)> {
 }
 
 impl World {
-    /// A call makes its write, and goes on.
+    /// A call makes its write.
     fn write(&self, state: &mut State, index: usize) -> Option<()> {
         let call = state.calls.remove(index);
         let write = call.write?;
         let found = state.items[usize::from(call.workspace)];
-        let asked = call.asked();
-        match self.land(state, asked, write, call.overtaken, call.revived, false) {
+        let request = call.request();
+        match self.land(state, request, write, call.overtaken, call.revived, false) {
             Some(new) => {
-                let said = self.flows.after_made(asked, new, write);
-                self.answer(state, &call, new, Some(found), said);
+                self.answer(state, &call, new, Some(found), write.answer);
             }
             None => {
-                let next = self.flows.after_failed(asked, found, write);
+                let next = self.flows.condition_failed(request, write, found);
                 self.go_on(state, call, found, next);
             }
         }
@@ -588,12 +582,12 @@ impl World {
 
     fn start(&self, state: &mut State, call: Call) {
         let item = state.items[usize::from(call.workspace)];
-        let next = self.flows.start(call.asked(), item);
+        let next = self.flows.start(call.request(), item);
         self.go_on(state, call, item, next);
     }
 }
 
-/// The state in a counterexample: what a reader needs of it.
+/// The state as a counterexample shows it.
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for item in &self.items {

@@ -1,4 +1,4 @@
-//! Every scenario with one fault: what is fast enough for each test run. The command `check` does it with two and more.
+//! Every scenario with one fault, which is fast enough for every test run. The command `check` runs them with two.
 
 use model::scenario::{self, Scenario};
 use model::world::World;

@@ -1,35 +1,21 @@
-//! What every function of the workspace registry shares.
+//! What every function uses. Each folder may use the ones above it, never the ones below.
 //!
 //! | looking for | module |
 //! | --- | --- |
-//! | who may do what, and why not | [`guard`] |
-//! | what a token looks like, and how it is kept secret | [`token`] |
-//! | the operator's credential | [`admin`] |
-//! | one workspace as a value | [`workspace`] |
-//! | attribute names, conditions and update expressions | [`schema`] |
-//! | requests to DynamoDB and what their answers mean, and the client's timeouts | [`store`], [`client`] |
-//! | where an agent's URL may point | [`agent_url`] |
-//! | errors, and how HTTP and direct callers see them | [`error`] |
-//! | reading a request | [`event`], [`fields`], [`operation`], [`id`] |
-//! | how a function starts and answers | [`runtime`], [`rehearsal`], [`config`], [`logging`] |
-//! | where randomness and the time come from | [`random`], [`time`] |
+//! | who may do what, and how writes stay right under races | the crate `domain` |
+//! | attribute names, and items as values | [`table::item`] |
+//! | conditions and update expressions | [`table::update`] |
+//! | requests to DynamoDB, and what their answers mean | [`table::store`] |
+//! | errors, and how callers see them | [`api::error`] |
+//! | events, requests and replies | [`api::event`], [`api::call`] |
+//! | the fields of a body | [`api::fields`], [`api::command`] |
+//! | the admin token | [`api::admin`] |
+//! | environment variables, the DynamoDB client, logs, start | [`lambda::config`], [`lambda::client`], [`lambda::logging`], [`lambda::start`] |
 
-pub mod admin;
-pub mod agent_url;
-pub mod client;
-pub mod config;
-pub mod error;
-pub mod event;
-pub mod fields;
-pub mod guard;
-pub mod id;
-pub mod logging;
-pub mod operation;
-pub mod random;
-pub mod rehearsal;
-pub mod runtime;
-pub mod schema;
-pub mod store;
-pub mod time;
-pub mod token;
-pub mod workspace;
+pub mod table;
+
+pub mod api;
+
+pub mod lambda;
+
+pub mod prelude;

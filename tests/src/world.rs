@@ -6,13 +6,13 @@ use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::agent_url::AgentUrlPolicy;
+use domain::random::Random;
 use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use shared::agent_url::AgentUrlPolicy;
-use shared::logging::{LogFormat, subscriber};
-use shared::random::Random;
+use shared::lambda::logging::{LogFormat, subscriber};
 use tracing::level_filters::LevelFilter;
 
 use crate::proxy::Proxy;
@@ -72,18 +72,21 @@ impl std::fmt::Display for Route {
 }
 
 /// All routes, those of one workspace for this one. Asked in this order, each succeeds.
-pub fn routes(id: &str) -> [Route; 7] {
+pub fn routes(id: &str) -> [Route; 10] {
     let of = |rest: &str| format!("/admin/workspaces/{id}/{rest}");
     let successor = json!({"successor_token_sha256": sha256("a successor's token")});
     let registration = json!({"id": id, "agent_card": {}});
     [
         (Method::POST, "/workspaces".to_owned(), true, Some(json!({"name": "x"}))),
         (Method::POST, "/registry/register".to_owned(), false, Some(registration)),
+        (Method::POST, "/registry/heartbeat".to_owned(), false, Some(json!({"workspace_id": id}))),
+        (Method::GET, format!("/workspaces/{id}/state"), false, None),
         (Method::POST, of("hand-over"), true, Some(successor)),
         (Method::DELETE, of("hand-over"), true, Some(json!({}))),
         (Method::POST, of("tokens"), true, Some(json!({}))),
         (Method::GET, format!("/workspaces/{id}"), false, None),
         (Method::POST, of("revoke-auth-tokens"), true, Some(json!({}))),
+        (Method::DELETE, format!("/workspaces/{id}"), true, Some(json!({}))),
     ]
     .map(|(method, path, is_admin, body)| Route { method, path, is_admin, body })
 }
@@ -317,6 +320,20 @@ impl World {
 
     pub async fn cancel(&self, id: &str, body: Value) -> Reply {
         let url = format!("{}/admin/workspaces/{id}/hand-over", self.registry.url());
+        self.send(self.http.delete(url).bearer_auth(&self.admin).json(&body)).await
+    }
+
+    /// A heartbeat with nothing to report.
+    pub async fn beat(&self, id: &str, bearer: Option<&str>) -> Reply {
+        self.post("/registry/heartbeat", bearer, json!({"workspace_id": id})).await
+    }
+
+    pub async fn state(&self, id: &str, bearer: Option<&str>) -> Reply {
+        self.get(&format!("/workspaces/{id}/state"), bearer).await
+    }
+
+    pub async fn remove(&self, id: &str, body: Value) -> Reply {
+        let url = format!("{}/workspaces/{id}", self.registry.url());
         self.send(self.http.delete(url).bearer_auth(&self.admin).json(&body)).await
     }
 

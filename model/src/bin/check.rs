@@ -1,4 +1,4 @@
-//! Checks every scenario exhaustively within its bounds and prints what was looked at.
+//! Checks every scenario exhaustively within its bounds, and prints how many states it visited.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a command that prints")]
 
@@ -11,15 +11,15 @@ use model::table::TABLE;
 use model::world::World;
 use stateright::{Checker, HasDiscoveries, Model};
 
-/// Checks the registry's guarantees in every order of requests and faults, within the bounds.
+/// Checks the registry's guarantees in every order of requests and faults, within each scenario's bounds.
 #[derive(Parser)]
 struct Arguments {
-    /// Only the scenarios of these names.
+    /// Check only these scenarios.
     scenarios: Vec<String>,
-    /// Faults in one run, in the place of each scenario's own number.
+    /// Faults in one run, instead of the scenario's own number.
     #[arg(long)]
     faults: Option<u8>,
-    /// Try each call once more than the scenario does by itself.
+    /// Try each call once more than the scenario does.
     #[arg(long)]
     more: bool,
     /// Threads.

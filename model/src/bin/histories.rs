@@ -1,4 +1,4 @@
-//! Records histories of the registry under faults for some time, and says whether each is linearizable.
+//! Records histories of the registry under faults, and checks that each is linearizable.
 
 #![allow(clippy::print_stdout, reason = "a command that prints")]
 
@@ -8,13 +8,13 @@ use std::time::Duration;
 use clap::Parser;
 use model::histories::run::{Plan, run};
 
-/// Eight clients and more over HTTP, everything that can go wrong on the wire, and the specification as the judge.
+/// Records histories of the registry under network faults, and checks them against the specification.
 #[derive(Parser)]
 struct Arguments {
-    /// Decides what clients want and what becomes of a request by its number. It does not decide in what order requests come.
+    /// Decides what clients ask for and which fault a request gets. It does not decide in which order requests arrive.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// For how long.
+    /// How long to run.
     #[arg(long, default_value_t = 30)]
     seconds: u64,
     /// Clients of one workspace.
@@ -23,18 +23,18 @@ struct Arguments {
     /// Workspaces at the same time.
     #[arg(long, default_value_t = 12)]
     workspaces: usize,
-    /// Of a hundred requests, how many are spoilt, before the gateway and again before the store.
+    /// How many of a hundred requests get a fault, before the gateway and again before the store.
     #[arg(long, default_value_t = 15)]
     percent: u64,
-    /// Take the fence out of the write that is every so many requests to the store, to see that it is noticed; 0: never.
+    /// Remove the fence if a write is every so many requests to the store, to see that the check notices; 0 for never.
     #[arg(long, default_value_t = 0)]
     sabotage: u64,
-    /// A DynamoDB engine; without it, one inside this process.
+    /// The address of a DynamoDB engine. Without it, one inside this process.
     #[arg(long, env = "DYNAMODB_ENDPOINT")]
     dynamodb_endpoint: Option<String>,
 }
 
-/// Of so many calls every kind of success is told to somebody.
+/// A run with this many calls answers every kind of success.
 const MANY: usize = 2_000;
 
 #[tokio::main]
@@ -53,14 +53,14 @@ async fn main() -> ExitCode {
     };
     let outcome = run(&plan).await;
     println!(
-        "seed {}: {} workspaces with {} clients each, {} calls that reached the registry, {} of them overlapping another, {} writes that may have been made unheard",
-        plan.seed, outcome.episodes, plan.clients, outcome.calls, outcome.overlapping, outcome.strays
+        "seed {}: {} workspaces with {} clients each, {} calls that reached the registry, {} of them overlapping another, {} unconfirmed writes",
+        plan.seed, outcome.episodes, plan.clients, outcome.calls, outcome.overlapping, outcome.unconfirmed
     );
     for ((side, fault), count) in &outcome.faults {
         println!("  {side:?} {fault:?}: {count}");
     }
     if outcome.sabotaged > 0 {
-        println!("  fences taken out: {}", outcome.sabotaged);
+        println!("  fences removed: {}", outcome.sabotaged);
     }
     let answers: Vec<_> = outcome.answers.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
     println!("  answers: {}", answers.join(", "));
@@ -69,16 +69,16 @@ async fn main() -> ExitCode {
     for violation in outcome.violations.iter().take(3) {
         println!("{violation}");
     }
-    let never_told = outcome.never_told();
-    let looked_at_much = outcome.calls > 0 && (outcome.calls < MANY || never_told.is_empty());
-    if !looked_at_much {
+    let never_answered = outcome.never_answered();
+    let checked_much = outcome.calls > 0 && (outcome.calls < MANY || never_answered.is_empty());
+    if !checked_much {
         println!(
-            "nothing is shown by this run: {} calls, never told {}",
+            "this run shows nothing: {} calls, never answered {}",
             outcome.calls,
-            never_told.join(", ")
+            never_answered.join(", ")
         );
     }
-    if outcome.violations.is_empty() && outcome.undecided == 0 && looked_at_much {
+    if outcome.violations.is_empty() && outcome.undecided == 0 && checked_much {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -1,14 +1,14 @@
-//! Calls over HTTP: how each is asked, and what its answer says in the specification's words.
+//! Calls over HTTP, requests to the store, and what both mean in the specification's terms.
 
 use std::collections::HashMap;
 
+use domain::token::TokenHash;
 use serde_json::{Value, json};
-use shared::token::TokenHash;
 
 use crate::spec::{Answer, By, First, Op, Scope, Why};
-use crate::words::{Credential, Named, Place, Token};
+use crate::symbols::{CommandName, Credential, Place, Token};
 
-/// The texts of an episode's tokens. Those that callers choose are known from the start, the others are learnt.
+/// The texts of an episode's tokens. Callers choose some of them. The others are learnt from answers and writes.
 #[derive(Debug, Default)]
 pub struct Texts {
     by_hash: HashMap<String, Token>,
@@ -16,11 +16,11 @@ pub struct Texts {
     next: u16,
 }
 
-/// The first token that the registry makes in an episode. Those before it are the callers'.
+/// The first token that the registry generates in an episode. Callers choose those below.
 const FIRST_LEARNT: u16 = 1_000;
 
 impl Texts {
-    /// The text of a token that a caller chose, or that has been shown.
+    /// The text of a token that a caller chose or an answer showed.
     pub fn text(&mut self, workspace: &str, token: Token) -> Option<String> {
         if token.0 < FIRST_LEARNT {
             let text = format!("a-token-that-a-caller-chose~{workspace}~{:04}", token.0);
@@ -35,7 +35,7 @@ impl Texts {
         text.map_or_else(String::new, |text| TokenHash::of(&text).as_str().to_owned())
     }
 
-    /// The token of this hash, a new one when it has not been seen before.
+    /// The token with this hash. An unknown hash becomes a new token.
     pub fn of_hash(&mut self, hash: &str) -> Token {
         if let Some(token) = self.by_hash.get(hash) {
             return *token;
@@ -69,13 +69,13 @@ pub struct Request {
     pub body: Option<Value>,
 }
 
-/// How a call is asked.
+/// The request that makes this call.
 pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Request {
     let admin = Some(admin.to_owned());
     let at = |rest: &str| format!("/admin/workspaces/{workspace}/{rest}");
     match *op {
         Op::Create(first) => {
-            let mut body = json!({"id": workspace, "name": "of an episode"});
+            let mut body = json!({"id": workspace, "name": "an episode"});
             if let First::Chosen(token) = first {
                 body["auth_token_sha256"] = texts.hash(workspace, token).into();
             }
@@ -100,7 +100,7 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
                 Scope::Owner => "owner",
                 Scope::Api => "api",
             };
-            let mut body = operation(name, expected);
+            let mut body = command(name, expected);
             body["scope"] = scope.into();
             if let Some(successor) = successor {
                 body["successor_token_sha256"] = texts.hash(workspace, successor).into();
@@ -108,13 +108,17 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
             Request { method: "POST", path: at("revoke-auth-tokens"), bearer: admin, body: Some(body) }
         }
         Op::HandOver { successor, name, expected } => {
-            let mut body = operation(name, expected);
+            let mut body = command(name, expected);
             body["successor_token_sha256"] = texts.hash(workspace, successor).into();
             Request { method: "POST", path: at("hand-over"), bearer: admin, body: Some(body) }
         }
         Op::Cancel { name, expected } => {
-            let body = Some(operation(name, expected));
+            let body = Some(command(name, expected));
             Request { method: "DELETE", path: at("hand-over"), bearer: admin, body }
+        }
+        Op::Remove { expected } => {
+            let body = expected.map(|expected| json!({"expected_epoch": expected}));
+            Request { method: "DELETE", path: format!("/workspaces/{workspace}"), bearer: admin, body }
         }
         Op::Show { bearer } => {
             let bearer = bearer.map_or(admin, |bearer| presented(bearer, workspace, texts));
@@ -130,7 +134,7 @@ fn presented(bearer: Credential, workspace: &str, texts: &mut Texts) -> Option<S
     }
 }
 
-fn operation(name: Named, expected: Option<u64>) -> Value {
+fn command(name: CommandName, expected: Option<u64>) -> Value {
     let mut body = json!({"operation_id": name.text()});
     if let Some(expected) = expected {
         body["expected_epoch"] = expected.into();
@@ -138,27 +142,30 @@ fn operation(name: Named, expected: Option<u64>) -> Value {
     body
 }
 
-/// What an answer says. `Err`: nothing that the contract knows.
+/// What a response means. `Err` if the contract does not know it.
 pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<Answer, String> {
     let json: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
     let unknown = || Err(format!("{status} {} as the answer to {op:?}", String::from_utf8_lossy(body)));
     if status >= 500 {
-        // No fault here makes the registry fail by itself.
-        let expected = if matches!(op, Op::Register { .. }) { 503 } else { 500 };
-        let is_known = status == expected && json["code"] == "store_unavailable";
-        return if is_known { Ok(Answer::Unavailable) } else { unknown() };
+        // No fault of the network makes the registry itself fail.
+        let if_unavailable = if matches!(op, Op::Register { .. }) { 503 } else { 500 };
+        return match json["code"].as_str() {
+            Some("store_unavailable") if status == if_unavailable => Ok(Answer::Unavailable),
+            Some("contended") if status == 503 => Ok(Answer::Contended),
+            _ => unknown(),
+        };
     }
     if status >= 400 {
         let why = match (status, json["code"].as_str().unwrap_or_default()) {
-            (404, "workspace_not_found") => Why::Unknown,
+            (404, "workspace_not_found") => Why::NotFound,
             (409, "workspace_exists") => Why::Exists,
             (410, "workspace_removed") => Why::Removed,
             (401, "missing_token") => Why::MissingToken,
             (401, "invalid_token") => Why::InvalidToken,
-            (400, "invalid_request") => Why::InUse,
-            (409, "token_limit_reached") => Why::TooManyTokens,
+            (409, "hash_in_use") => Why::HashInUse,
+            (409, "token_limit_reached") => Why::TokenLimitReached,
             (409, "epoch_changed") => Why::EpochChanged,
-            (409, "operation_id_reused") => Why::NameReused,
+            (409, "operation_id_reused") => Why::CommandIdReused,
             _ => return unknown(),
         };
         return Ok(Answer::Refused(why));
@@ -166,7 +173,7 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
     let number = |name: &str| json[name].as_u64();
     let token = json["auth_token"].as_str().map(|text| texts.of_text(text));
     let said = match (op, status, json["status"].as_str()) {
-        // A repeat tells the workspace's status as it is by then.
+        // A repeated create answers the workspace's current status.
         (Op::Create(_), 201, Some("provisioning" | "online")) => Some(Answer::Created { token }),
         (Op::Register { .. }, 200, Some("registered")) => {
             number("epoch").map(|epoch| Answer::Registered { epoch, token })
@@ -187,6 +194,7 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
         (Op::Cancel { .. }, 200, Some("cancelled")) => {
             number("epoch").map(|epoch| Answer::Cancelled { epoch })
         }
+        (Op::Remove { .. }, 200, Some("removed")) => number("epoch").map(|epoch| Answer::Removed { epoch }),
         (Op::Show { .. }, 200, Some(_)) => number("epoch").map(|epoch| Answer::Shown {
             epoch,
             owner_epoch: number("owner_epoch"),
@@ -203,35 +211,38 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
     said.map_or_else(unknown, Ok)
 }
 
-/// A write to the store, in the specification's words: what it does, the token that it brings, and its fence.
+/// A write to the store, in the specification's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stray {
-    pub deed: StrayDeed,
-    /// The epoch that it was decided on; a refresh by the owner has none.
+pub struct StoreWrite {
+    pub change: StoreChange,
+    /// The epoch that the decision saw. Only a create has none.
     pub fence: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StrayDeed {
-    /// A create, with a token or sealed.
+pub enum StoreChange {
+    /// A new workspace, with an owner token or sealed.
     Create(Option<Token>),
     /// A refresh by the owner or by an API token.
-    Refresh(Token, Place),
+    Refresh(By, Place),
     /// A claim or a take-over: this token becomes the owner.
     Owner(Token, Place),
     Mint(Token),
-    Operation(Op),
+    Command(Op),
+    Remove,
 }
 
-impl StrayDeed {
-    /// Whether this is a write that this call might make.
+impl StoreChange {
+    /// Whether this call could make this write.
     pub fn may_be_of(self, op: &Op) -> bool {
         match (self, *op) {
-            (Self::Create(_), Op::Create(_)) | (Self::Mint(_), Op::Mint { .. }) => true,
+            (Self::Create(_), Op::Create(_))
+            | (Self::Mint(_), Op::Mint { .. })
+            | (Self::Remove, Op::Remove { .. }) => true,
             (Self::Refresh(_, written) | Self::Owner(_, written), Op::Register { place, .. }) => {
                 written == place
             }
-            (Self::Operation(written), asked) => written.operation() == asked.operation(),
+            (Self::Command(written), asked) => written.command() == asked.command(),
             _ => false,
         }
     }
@@ -241,59 +252,82 @@ impl StrayDeed {
         match self {
             Self::Create(token) => token,
             Self::Owner(token, _) | Self::Mint(token) => Some(token),
-            Self::Refresh(..) | Self::Operation(_) => None,
+            Self::Refresh(..) | Self::Command(_) | Self::Remove => None,
         }
     }
 }
 
-/// What a request to the store would write; `None` for a consistent read. `Err`: nothing that the registry asks for.
-pub fn stray(operation: &str, body: &Value, texts: &mut Texts) -> Result<Option<Stray>, String> {
-    let is_read = operation == "GetItem" && body["ConsistentRead"] == true;
+/// What a request to the store would write; `None` for a consistent read. `Err` if the registry never sends it.
+pub fn store_write(action: &str, body: &Value, texts: &mut Texts) -> Result<Option<StoreWrite>, String> {
+    let is_consistent = |request: &Value| request["ConsistentRead"] == true;
+    let is_read = match action {
+        "GetItem" => is_consistent(body),
+        "BatchGetItem" => {
+            body["RequestItems"].as_object().is_some_and(|tables| tables.values().all(is_consistent))
+        }
+        _ => false,
+    };
     if is_read {
         return Ok(None);
     }
-    written(operation, body, texts).map(Some).ok_or_else(|| format!("{operation} {body} asked of the store"))
+    written(action, body, texts).map(Some).ok_or_else(|| format!("{action} {body} sent to the store"))
 }
 
-fn written(operation: &str, body: &Value, texts: &mut Texts) -> Option<Stray> {
-    let values = &body["ExpressionAttributeValues"];
-    let names = &body["ExpressionAttributeNames"];
-    let text = |name: &str| values[name]["S"].as_str();
-    let fence = values[":seen"]["N"].as_str().and_then(|fence| fence.parse().ok());
-    let place = text(":url").and_then(Place::of);
-    if operation == "PutItem" {
+fn written(action: &str, body: &Value, texts: &mut Texts) -> Option<StoreWrite> {
+    if action == "PutItem" {
         let hash = body["Item"]["owner_hash"]["S"].as_str()?;
         let token = (hash.len() == 64).then(|| texts.of_hash(hash));
-        return Some(Stray { deed: StrayDeed::Create(token), fence: None });
+        return Some(StoreWrite { change: StoreChange::Create(token), fence: None });
     }
-    if operation != "UpdateItem" {
+    if action != "UpdateItem" || body["ConditionExpression"].as_str()? != FENCED {
         return None;
     }
-    let deed = if let Some(hash) = text(":presented").or(names["#presented"].as_str()) {
-        StrayDeed::Refresh(texts.of_hash(hash), place?)
+    let values = &body["ExpressionAttributeValues"];
+    let text = |name: &str| values[name]["S"].as_str();
+    let fence = values[":seen"]["N"].as_str()?.parse().ok()?;
+    let place = text(":url").and_then(Place::of);
+    let change = if text(":status") == Some("removed") {
+        StoreChange::Remove
     } else if let Some(hash) = text(":owner_hash") {
-        StrayDeed::Owner(texts.of_hash(hash), place?)
+        StoreChange::Owner(texts.of_hash(hash), place?)
+    } else if let Some(by) = text(":registered_by") {
+        let by = if by == "owner" { By::Owner } else { By::Api };
+        StoreChange::Refresh(by, place?)
     } else if let Some(kind) = text(":last_op_kind") {
-        let name = text(":last_op_id").and_then(Named::of)?;
-        let parts: Vec<_> = kind.split(':').collect();
-        let op = match parts[..] {
-            ["cancel_hand_over"] => Op::Cancel { name, expected: None },
-            ["hand_over", hash] => Op::HandOver { successor: texts.of_hash(hash), name, expected: None },
-            ["revoke", scope, ref rest @ ..] => {
-                let scope = match scope {
-                    "all" => Scope::All,
-                    "owner" => Scope::Owner,
-                    "api" => Scope::Api,
-                    _ => return None,
-                };
-                let successor = rest.first().map(|hash| texts.of_hash(hash));
-                Op::Revoke { scope, successor, name, expected: None }
-            }
-            _ => return None,
-        };
-        StrayDeed::Operation(op)
+        let name = text(":last_op_id").and_then(CommandName::of)?;
+        StoreChange::Command(command_of(kind, name, texts)?)
     } else {
-        StrayDeed::Mint(texts.of_hash(names["#token"].as_str()?))
+        let hash = body["ExpressionAttributeNames"]["#token"].as_str()?;
+        StoreChange::Mint(texts.of_hash(hash))
     };
-    Some(Stray { deed, fence })
+    Some(StoreWrite { change, fence: Some(fence) })
+}
+
+/// The workspace that a request to the store is about.
+pub fn workspace_of(body: &Value) -> Option<&str> {
+    let first_key = || body["RequestItems"].as_object()?.values().next()?["Keys"].get(0);
+    let item = [&body["Key"], &body["Item"]].into_iter().find(|item| item.is_object()).or_else(first_key)?;
+    item["workspace_id"]["S"].as_str()
+}
+
+/// The condition of every write but a create.
+pub const FENCED: &str = "attribute_exists(#workspace_id) AND #epoch = :seen";
+
+fn command_of(kind: &str, name: CommandName, texts: &mut Texts) -> Option<Op> {
+    let parts: Vec<_> = kind.split(':').collect();
+    Some(match parts[..] {
+        ["cancel_hand_over"] => Op::Cancel { name, expected: None },
+        ["hand_over", hash] => Op::HandOver { successor: texts.of_hash(hash), name, expected: None },
+        ["revoke", scope, ref rest @ ..] => {
+            let scope = match scope {
+                "all" => Scope::All,
+                "owner" => Scope::Owner,
+                "api" => Scope::Api,
+                _ => return None,
+            };
+            let successor = rest.first().map(|hash| texts.of_hash(hash));
+            Op::Revoke { scope, successor, name, expected: None }
+        }
+        _ => return None,
+    })
 }

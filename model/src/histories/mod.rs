@@ -1,22 +1,21 @@
-//! Recorded histories: many clients over HTTP against the real registry on a real engine, with everything that can go
-//! wrong on the wire, judged by the sequential specification.
+//! Recorded histories: many clients call the real registry over HTTP, on a real engine and under network faults. The
+//! sequential specification judges what they saw.
 //!
-//! Each episode has a workspace of its own and at least eight clients. One proxy stands between the clients and the
-//! gateway, another between the SDK and the store. What the first one passes on and gets back is the history: every
-//! request that reached the registry, when it did, when the answer came, and what it was, whether or not a client ever
-//! heard it. The second one adds each write that may have been made without its function knowing (its reply was lost, the
-//! SDK made it again, a copy was delivered late, or the function could not say): it may land once, on the epoch that it
-//! was decided on, at any later time, or never. What a call did that nobody heard of is that and no more. In the end, when
-//! nothing is spoilt any more, the administrator and the holder of each token look at what is there. A history is right
-//! when it is linearizable: some order of its calls, one after the other, agrees with their real times and with the
-//! specification's answers.
+//! Each episode has its own workspace and at least eight clients. One proxy is between the clients and the gateway, another
+//! between the SDK and the store. The first records the history: every request that reached the registry, its times and its
+//! answer, even if the client never received it. The second records writes. A write is *unconfirmed* if its function may not
+//! know that it took effect: the reply was lost, the SDK sent it again, a copy arrived late, or the function answered that
+//! the outcome is unknown. An unconfirmed write may take effect once, on the epoch that its decision saw, at any later time,
+//! or never. A call without an answer did what its writes did, and nothing else. At the end, faults stop, and the
+//! administrator and each token holder read the state.
 //!
-//! No time passes here: a hand-over never expires.
+//! A history is right if it is linearizable: some order of its calls, one after the other, agrees with their times and with
+//! the specification's answers. No time passes: a hand-over never expires.
 //!
 //! | looking for | module |
 //! | --- | --- |
 //! | what a client asks for, and what an answer means | [`calls`] |
-//! | what is written down, and the judgement | [`record`] |
+//! | what is recorded, and the judgement | [`record`] |
 //! | the two proxies and their faults | [`proxy`] |
 //! | clients, episodes, and the run as a whole | [`run`] |
 
@@ -25,7 +24,7 @@ pub mod proxy;
 pub mod record;
 pub mod run;
 
-/// Numbers that depend on nothing but a seed and what they are for.
+/// Random numbers that depend only on a seed and a purpose.
 #[derive(Clone, Debug)]
 pub struct Numbers(fastrand::Rng);
 
@@ -42,6 +41,6 @@ impl Numbers {
     }
 
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
-        self.0.choice(from).expect("something to pick from")
+        self.0.choice(from).expect("not empty")
     }
 }

@@ -1,4 +1,4 @@
-//! A proxy that spoils what goes through it, by a schedule that the seed decides, and writes the history.
+//! A proxy that injects faults, as the seed decides, and records the history.
 
 use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
@@ -17,14 +17,14 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::Numbers;
-use super::calls;
-use super::record::{Deed, Episode};
+use super::calls::{self, FENCED};
+use super::record::{Episode, Recorded};
 use crate::spec::Op;
 
-/// The header by which a client names its episode, and the number of its call in it.
+/// The header in which a client sends its episode and the number of its call.
 pub const CALL: &str = "x-model-call";
 
-/// The header by which the SDK names a request and its retries.
+/// The header with the id that the SDK gives a request and its retries.
 const INVOCATION: &str = "amz-sdk-invocation-id";
 
 /// What happens to a request.
@@ -32,7 +32,7 @@ const INVOCATION: &str = "amz-sdk-invocation-id";
 pub enum Fault {
     /// It arrives later.
     Delay,
-    /// It never arrives, and nobody says so.
+    /// It never arrives, and the connection stays open.
     DropRequest,
     /// It arrives; the reply is lost and the connection breaks.
     DropReply,
@@ -46,43 +46,43 @@ pub enum Fault {
     Fail,
     /// It is throttled and never arrives.
     Throttle,
-    /// Whoever waits for the reply hangs up while the function works, which goes on to its end. Only before the gateway.
+    /// The caller hangs up while the function works. The function goes on. Only before the gateway.
     HangUp,
 }
 
-/// Where a proxy stands.
+/// Where a proxy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Side {
     BeforeTheGateway,
     BeforeTheStore,
 }
 
-/// What both proxies know of a run.
+/// What both proxies share.
 pub struct Shared {
     pub seed: u64,
-    /// Of a hundred requests, how many are spoilt.
+    /// How many of a hundred requests get a fault.
     pub percent: u64,
-    /// Take the fence out of the write that is every so many requests to the store; 0: never. No fault of the network:
-    /// to see that the check sees it.
+    /// Remove the fence if a write is every so many requests to the store; 0 for never. This is no fault of a network: the
+    /// check must notice it.
     pub sabotage: u64,
-    /// How many fences have been taken out.
+    /// How many fences were removed.
     pub sabotaged: AtomicUsize,
     episodes: Mutex<HashMap<String, Arc<Running>>>,
     counts: Mutex<BTreeMap<(Side, Fault), usize>>,
 }
 
-/// An episode under way.
+/// A running episode.
 #[derive(Default)]
 pub struct Running {
     pub number: u64,
     pub episode: Episode,
-    /// The calls that clients have asked for.
+    /// The calls that clients have made.
     pub asked: Mutex<Vec<Op>>,
-    /// How many requests to the store there have been.
+    /// How many requests to the store there were.
     to_the_store: Mutex<u64>,
-    /// How many requests are still on their way.
-    pub under_way: Mutex<usize>,
-    /// Nothing is spoilt any more.
+    /// How many requests are in the network.
+    pub in_flight: Mutex<usize>,
+    /// There are no faults any more.
     pub is_quiet: AtomicBool,
 }
 
@@ -110,8 +110,8 @@ impl Shared {
         self.episodes.lock().unwrap().get(workspace).cloned()
     }
 
-    /// The fault of this request: it depends on the seed, the episode and the request's number alone. Requests are numbered
-    /// as they come, which the seed does not decide.
+    /// The fault of this request, by the seed, the episode and the request's number. Requests are numbered as they arrive,
+    /// which the seed does not decide.
     fn fault(&self, side: Side, episode: u64, request: u64) -> Option<(Fault, Duration)> {
         let mut numbers = Numbers::new(self.seed, &[side as u64, episode, request]);
         if numbers.below(100) >= self.percent {
@@ -130,7 +130,7 @@ impl Shared {
             Fault::Throttle,
         ];
         let fault = match numbers.below(40) {
-            // Somebody waits for a whole second then.
+            // Rare: somebody then waits for a whole second.
             0 => Fault::DropRequest,
             1..4 if side == Side::BeforeTheGateway => Fault::HangUp,
             _ => *numbers.pick(&common),
@@ -147,7 +147,7 @@ struct Passed {
     running: Arc<Running>,
     client: Client<HttpConnector, Full<Bytes>>,
     request: Request<Full<Bytes>>,
-    deed: Option<Deed>,
+    what: Option<Recorded>,
 }
 
 pub struct Proxy {
@@ -208,34 +208,34 @@ async fn handle(
         Side::BeforeTheGateway => (header(CALL), None),
         Side::BeforeTheStore => {
             let json: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-            let operation = header("x-amz-target").unwrap_or_default();
-            let operation = operation.rsplit('.').next().unwrap_or_default().to_owned();
-            let id = json["Key"]["workspace_id"]["S"].as_str().or(json["Item"]["workspace_id"]["S"].as_str());
-            (id.map(|id| format!("{id} 0")), Some((operation, json)))
+            let action = header("x-amz-target").unwrap_or_default();
+            let action = action.rsplit('.').next().unwrap_or_default().to_owned();
+            let id = calls::workspace_of(&json);
+            (id.map(|id| format!("{id} 0")), Some((action, json)))
         }
     };
     let mut request = Request::from_parts(parts, Full::new(body));
     let named = named.unwrap_or_default();
     let (workspace, call) = named.split_once(' ').unwrap_or_default();
     let Some(running) = shared.find(workspace) else {
-        // A function opens its connection, or a write comes after its episode has ended.
+        // A function opens its connection, or a write arrives after its episode.
         return send(&client, request).await;
     };
-    let (number, deed) = match &to_the_store {
+    let (number, what) = match &to_the_store {
         None => {
             let call: usize = call.parse().map_err(|_| Broken)?;
             let op = running.asked.lock().unwrap()[call];
-            (call as u64, Some(Deed::Call(op)))
+            (call as u64, Some(Recorded::Call(op)))
         }
-        Some((operation, json)) => {
+        Some((action, json)) => {
             let mut count = running.to_the_store.lock().unwrap();
             *count += 1;
-            let stray = calls::stray(operation, json, &mut running.episode.texts.lock().unwrap());
-            let stray = stray.unwrap_or_else(|strange| {
-                running.episode.history.lock().unwrap().strange.push(strange);
+            let write = calls::store_write(action, json, &mut running.episode.texts.lock().unwrap());
+            let write = write.unwrap_or_else(|unexpected| {
+                running.episode.history.lock().unwrap().unexpected.push(unexpected);
                 None
             });
-            (*count, stray.map(Deed::Stray))
+            (*count, write.map(Recorded::Write))
         }
     };
     let is_quiet = running.is_quiet.load(Ordering::SeqCst);
@@ -246,7 +246,7 @@ async fn handle(
     {
         request = without_fence(&shared, request, json);
     }
-    let passed = Passed { running, client, request, deed };
+    let passed = Passed { running, client, request, what };
     let Some((fault, wait)) = fault else { return passed.forward().await };
     match fault {
         Fault::Delay => {
@@ -255,16 +255,16 @@ async fn handle(
         }
         Fault::DropRequest => std::future::pending().await,
         Fault::DropReply => {
-            let _lost = passed.forward_unheard().await;
+            let _reply = passed.forward_and_lose_reply().await;
             Err(Broken)
         }
         Fault::Reset => Err(Broken),
         Fault::Duplicate => {
             let twin = passed.clone();
-            let twin = tokio::spawn(async move { twin.forward_unheard().await });
+            let twin = tokio::spawn(async move { twin.forward_and_lose_reply().await });
             let reply = passed.forward().await;
             if wait.subsec_micros().is_multiple_of(2) {
-                let _lost = twin.await;
+                let _reply = twin.await;
             }
             reply
         }
@@ -272,7 +272,7 @@ async fn handle(
             tokio::spawn(async move {
                 let held = passed.hold();
                 tokio::time::sleep(wait).await;
-                let _lost = held.forward_unheard().await;
+                let _reply = held.forward_and_lose_reply().await;
             });
             Err(Broken)
         }
@@ -289,53 +289,53 @@ async fn handle(
 }
 
 impl Passed {
-    /// Sends it on and gives the reply back. It is seen through also when whoever waits for the reply goes away.
+    /// Sends it on and passes the reply back. It is recorded to its end even if the caller goes away.
     async fn forward(self) -> Result<Reply, Broken> {
         let running = Arc::clone(&self.running);
-        let is_write = matches!(self.deed, Some(Deed::Stray(_)));
-        let (number, reply) = tokio::spawn(self.hold().see_through()).await.map_err(|_| Broken)?;
+        let is_write = matches!(self.what, Some(Recorded::Write(_)));
+        let (number, reply) = tokio::spawn(self.hold().send_and_record()).await.map_err(|_| Broken)?;
         if let (true, Some(number), Ok(_)) = (is_write, number, &reply) {
-            running.episode.history.lock().unwrap().heard(number);
+            running.episode.history.lock().unwrap().confirm(number);
         }
         reply
     }
 
-    /// Sends it on; nobody hears the reply.
-    async fn forward_unheard(self) -> Result<Reply, Broken> {
-        let (_, reply) = tokio::spawn(self.hold().see_through()).await.map_err(|_| Broken)?;
+    /// Sends it on and loses the reply.
+    async fn forward_and_lose_reply(self) -> Result<Reply, Broken> {
+        let (_, reply) = tokio::spawn(self.hold().send_and_record()).await.map_err(|_| Broken)?;
         reply
     }
 
-    /// Sends it on for as long as this future is kept.
+    /// Sends it on until this future is dropped.
     async fn forward_here(self) -> Result<Reply, Broken> {
-        self.hold().see_through().await.1
+        self.hold().send_and_record().await.1
     }
 
     fn hold(self) -> Held {
-        *self.running.under_way.lock().unwrap() += 1;
+        *self.running.in_flight.lock().unwrap() += 1;
         Held(Some(self))
     }
 }
 
-/// A request that is on its way for as long as this is kept.
+/// A request in the network. It counts as such until this is dropped.
 struct Held(Option<Passed>);
 
 impl Held {
-    async fn forward_unheard(self) -> Result<Reply, Broken> {
-        let (_, reply) = tokio::spawn(self.see_through()).await.map_err(|_| Broken)?;
+    async fn forward_and_lose_reply(self) -> Result<Reply, Broken> {
+        let (_, reply) = tokio::spawn(self.send_and_record()).await.map_err(|_| Broken)?;
         reply
     }
 
-    /// Sends it on and writes down what comes of it.
-    async fn see_through(self) -> (Option<usize>, Result<Reply, Broken>) {
+    /// Sends it on and records the outcome.
+    async fn send_and_record(self) -> (Option<usize>, Result<Reply, Broken>) {
         let Some(passed) = &self.0 else { return (None, Err(Broken)) };
         let history = &passed.running.episode.history;
         let invocation = passed.request.headers().get(INVOCATION).and_then(|name| name.to_str().ok());
         let invocation = invocation.map(str::to_owned);
-        let number = passed.deed.map(|deed| history.lock().unwrap().begin(deed, invocation));
+        let number = passed.what.map(|what| history.lock().unwrap().begin(what, invocation));
         let _cut = number.map(|number| Cut(&passed.running, number));
         let reply = send(&passed.client, passed.request.clone()).await;
-        if let (Some(Deed::Call(op)), Some(number), Ok(reply)) = (&passed.deed, number, &reply) {
+        if let (Some(Recorded::Call(op)), Some(number), Ok(reply)) = (&passed.what, number, &reply) {
             let body = reply.body().clone().collect().await.map(|body| body.to_bytes());
             let Ok(body) = body.map_err(|never: Infallible| never);
             let mut texts = passed.running.episode.texts.lock().unwrap();
@@ -343,7 +343,7 @@ impl Held {
             let mut history = history.lock().unwrap();
             match answer {
                 Ok(answer) => history.end(number, answer),
-                Err(strange) => history.strange.push(strange),
+                Err(unexpected) => history.unexpected.push(unexpected),
             }
         }
         (number, reply)
@@ -353,12 +353,12 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if let Some(passed) = &self.0 {
-            *passed.running.under_way.lock().unwrap() -= 1;
+            *passed.running.in_flight.lock().unwrap() -= 1;
         }
     }
 }
 
-/// Notes the time at which a request's future went away.
+/// Records when a request's future was dropped.
 struct Cut<'a>(&'a Running, usize);
 
 impl Drop for Cut<'_> {
@@ -378,22 +378,30 @@ async fn send(
 
 fn own_answer(side: Side, status: u16, kind: &str) -> Reply {
     let body = match side {
-        Side::BeforeTheGateway => r#"{"message":"of the proxy"}"#.to_owned(),
+        Side::BeforeTheGateway => r#"{"message":"from the proxy"}"#.to_owned(),
         Side::BeforeTheStore => {
-            format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"of the proxy"}}"#)
+            format!(r#"{{"__type":"com.amazonaws.dynamodb.v20120810#{kind}","message":"from the proxy"}}"#)
         }
     };
     let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
     response.body(Full::new(Bytes::from(body))).unwrap()
 }
 
-/// The same write, made on whatever it meets.
+/// The same write without its fence.
 fn without_fence(shared: &Shared, request: Request<Full<Bytes>>, mut json: Value) -> Request<Full<Bytes>> {
-    let condition = json["ConditionExpression"].as_str().unwrap_or_default().to_owned();
-    let Some(rest) = condition.strip_suffix(" AND epoch = :seen") else { return request };
-    json["ConditionExpression"] = rest.into();
+    if json["ConditionExpression"] != FENCED {
+        return request;
+    }
+    json["ConditionExpression"] = "attribute_exists(#workspace_id)".into();
+    // DynamoDB refuses names and values that no expression refers to.
+    let sets_epoch = json["UpdateExpression"].as_str().is_some_and(|update| update.contains("#epoch"));
     if let Some(values) = json["ExpressionAttributeValues"].as_object_mut() {
         values.remove(":seen");
+    }
+    if let Some(names) = json["ExpressionAttributeNames"].as_object_mut()
+        && !sets_epoch
+    {
+        names.remove("#epoch");
     }
     shared.sabotaged.fetch_add(1, Ordering::Relaxed);
     let (mut parts, _) = request.into_parts();

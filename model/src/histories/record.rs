@@ -1,4 +1,4 @@
-//! What an episode's history is, and whether it is right.
+//! An episode's history, and whether it is linearizable.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,18 +7,18 @@ use std::time::{Duration, Instant};
 
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester, SequentialSpec};
 
-use super::calls::{Stray, StrayDeed, Texts};
+use super::calls::{StoreChange, StoreWrite, Texts};
 use crate::spec::{Answer, First, Op, Spec, Why};
-use crate::words::{Credential, Time, Token};
+use crate::symbols::{Credential, Time, Token};
 
-/// What happened to one workspace, in the order in which it did.
+/// What happened to one workspace, in order.
 #[derive(Debug, Default)]
 pub struct History {
     events: Vec<Event>,
     calls: Vec<Call>,
-    /// What no order of the calls could excuse: answers that the contract does not know, or that show another call's
-    /// token; requests to the store that the registry does not make.
-    pub strange: Vec<String>,
+    /// What no order of the calls explains: answers that the contract does not know, tokens shown twice, and requests to
+    /// the store that the registry never sends.
+    pub unexpected: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,26 +29,26 @@ enum Event {
 
 #[derive(Clone, Debug)]
 struct Call {
-    deed: Deed,
+    what: Recorded,
     begin: Instant,
     end: Option<Instant>,
     answer: Option<Answer>,
-    /// A write whose function did hear how it ended.
-    is_heard: bool,
-    /// The SDK's own name for a write, which its retries share.
+    /// For a write: its function has received the reply.
+    is_confirmed: bool,
+    /// The SDK's id of a write, which its retries share.
     invocation: Option<String>,
 }
 
-/// What may change the workspace.
+/// What a history records.
 #[derive(Clone, Copy, Debug)]
-pub enum Deed {
+pub enum Recorded {
     /// A call that reached the registry.
     Call(Op),
-    /// A write that may have been made without its function knowing.
-    Stray(Stray),
+    /// A write to the store. While it is not confirmed, its function may not know that it took effect.
+    Write(StoreWrite),
 }
 
-/// An episode as everybody who writes in it sees it.
+/// An episode, shared by everybody who records in it.
 #[derive(Debug, Default)]
 pub struct Episode {
     pub history: Mutex<History>,
@@ -56,43 +56,43 @@ pub struct Episode {
 }
 
 impl Call {
-    /// Whoever cannot say says so at any time; what it may have written is a stray.
+    /// Whether the answer says anything about the workspace. An unknown outcome does not.
     fn says_something(&self) -> bool {
         !matches!(self.answer, None | Some(Answer::Unavailable))
     }
 
     fn is_call(&self) -> bool {
-        matches!(self.deed, Deed::Call(_))
+        matches!(self.what, Recorded::Call(_))
     }
 
-    /// What it writes, if it was begun while a call was under way and that call might have asked for it.
-    fn as_write_of(&self, call: &Self) -> Option<Stray> {
-        let (Deed::Stray(stray), Deed::Call(op)) = (self.deed, call.deed) else { return None };
+    /// The write, if this call could have sent it: it began while the call ran, and it fits.
+    fn as_write_of(&self, call: &Self) -> Option<StoreWrite> {
+        let (Recorded::Write(write), Recorded::Call(op)) = (self.what, call.what) else { return None };
         let is_meanwhile = call.begin <= self.begin && call.end.is_none_or(|end| self.begin <= end);
-        (is_meanwhile && stray.deed.may_be_of(&op)).then_some(stray)
+        (is_meanwhile && write.change.may_be_of(&op)).then_some(write)
     }
 }
 
 impl History {
-    /// Nobody will hear how this call ended.
+    /// Nobody waits for this call any more.
     pub fn cut(&mut self, number: usize) {
         self.calls[number].end.get_or_insert_with(Instant::now);
     }
 
-    /// `invocation` is the SDK's name for a write. A write that it makes again was not heard the first time.
-    pub fn begin(&mut self, deed: Deed, invocation: Option<String>) -> usize {
+    /// `invocation` is the SDK's id of a write. A write that the SDK sends again was not confirmed.
+    pub fn begin(&mut self, what: Recorded, invocation: Option<String>) -> usize {
         let number = self.calls.len();
         if invocation.is_some() {
             for call in self.calls.iter_mut().filter(|call| call.invocation == invocation) {
-                call.is_heard = false;
+                call.is_confirmed = false;
             }
         }
         self.calls.push(Call {
-            deed,
+            what,
             begin: Instant::now(),
             end: None,
             answer: None,
-            is_heard: false,
+            is_confirmed: false,
             invocation,
         });
         self.events.push(Event::Begin(number));
@@ -103,48 +103,47 @@ impl History {
         if let Some(token) = answer.token()
             && self.answers().any(|told| told.token() == Some(token))
         {
-            self.strange.push(format!("{token:?} is shown a second time, in the answer {number}"));
+            self.unexpected.push(format!("{token:?} is shown a second time, in answer {number}"));
         }
         self.calls[number].end = Some(Instant::now());
         self.calls[number].answer = Some(answer);
         self.events.push(Event::End(number));
     }
 
-    /// The reply was given back: unless something says otherwise, the write's function knows how it ended, and it is no
-    /// stray.
-    pub fn heard(&mut self, number: usize) {
+    /// The write's reply was passed back. Its function knows the outcome, unless the SDK has sent the write again since.
+    pub fn confirm(&mut self, number: usize) {
         let invocation = self.calls[number].invocation.clone();
         let is_last = self.calls[number + 1..].iter().all(|later| later.invocation != invocation);
-        self.calls[number].is_heard = is_last;
+        self.calls[number].is_confirmed = is_last;
     }
 
-    /// Where a function could not say how its call ended, or nobody heard what it said, each write that the call may have made may be the
-    /// one of which it did not hear.
-    pub fn doubt(&mut self) {
+    /// Withdraws what cannot be sure. If a call's outcome is unknown, each write that it could have sent may be the one
+    /// whose reply its function did not receive.
+    pub fn withdraw_doubtful(&mut self) {
         let doubtful: Vec<_> = self
             .calls
             .iter()
             .filter(|call| matches!(call.answer, None | Some(Answer::Unavailable)))
-            .filter_map(|call| if let Deed::Call(op) = call.deed { Some((op, call.begin)) } else { None })
+            .filter_map(|call| if let Recorded::Call(op) = call.what { Some((op, call.begin)) } else { None })
             .collect();
         for write in &mut self.calls {
-            let Deed::Stray(stray) = write.deed else { continue };
-            let may_be_of = |(op, begin): &(Op, Instant)| *begin <= write.begin && stray.deed.may_be_of(op);
-            write.is_heard &= !doubtful.iter().any(may_be_of);
+            let Recorded::Write(sent) = write.what else { continue };
+            let may_be_of = |(op, begin): &(Op, Instant)| *begin <= write.begin && sent.change.may_be_of(op);
+            write.is_confirmed &= !doubtful.iter().any(may_be_of);
         }
     }
 
-    /// How many calls there are, strays apart.
+    /// How many calls there are.
     pub fn calls(&self) -> usize {
         self.calls.iter().filter(|call| call.is_call()).count()
     }
 
-    /// How many writes may have been made without their function knowing.
-    pub fn strays(&self) -> usize {
-        self.calls.iter().filter(|call| !call.is_call() && !call.is_heard).count()
+    /// How many writes are unconfirmed.
+    pub fn unconfirmed(&self) -> usize {
+        self.calls.iter().filter(|call| !call.is_call() && !call.is_confirmed).count()
     }
 
-    /// How many calls were under way while another one was.
+    /// How many calls ran while another one did.
     pub fn overlapping(&self) -> usize {
         let calls: Vec<_> = self.calls.iter().filter(|call| call.is_call()).collect();
         let meets = |one: &Call, other: &Call| {
@@ -156,22 +155,22 @@ impl History {
         calls.iter().enumerate().filter(is_overlapped).count()
     }
 
-    /// How often each kind of answer was given.
+    /// All answers.
     pub fn answers(&self) -> impl Iterator<Item = Answer> + '_ {
         self.calls.iter().filter_map(|call| call.answer)
     }
 
-    /// Whether some order of the calls agrees with their times and with the specification.
+    /// Whether some order of the calls agrees with their times and the specification.
     pub fn judge(&self) -> Verdict {
-        // Who is tried first: the calls in the order of their answers, then the strays. What a call did that was never
-        // answered is among those.
+        // The search tries the calls in the order of their answers first, then the unconfirmed writes. A call without an
+        // answer has no part of its own: what it did is among those writes.
         let ended = self.events.iter().filter_map(|event| match event {
             Event::End(number) => Some(*number),
             Event::Begin(_) => None,
         });
         let mut order: Vec<_> = ended.filter(|number| self.calls[*number].says_something()).collect();
-        let is_stray = |call: &Call| !call.is_call() && !call.is_heard;
-        order.extend((0..self.calls.len()).filter(|number| is_stray(&self.calls[*number])));
+        let is_unconfirmed = |call: &Call| !call.is_call() && !call.is_confirmed;
+        order.extend((0..self.calls.len()).filter(|number| is_unconfirmed(&self.calls[*number])));
         let rank = |number: usize| order.iter().position(|ranked| *ranked == number);
         let search = Arc::new(Search {
             calls: self.ranked(&order),
@@ -198,7 +197,7 @@ impl History {
                 }
             }
         }
-        // A stray may take effect at any time, the very end included, where nobody sees it any more.
+        // An unconfirmed write may take effect at any time, or after all calls, where nobody sees it.
         for (rank, number) in order.iter().enumerate() {
             if !self.calls[*number].is_call() {
                 tester.on_return(rank, ()).unwrap();
@@ -218,7 +217,7 @@ impl History {
         Verdict::NotLinearizable { explained }
     }
 
-    /// The calls by their ranks, each with those that had ended when it began.
+    /// The calls by rank, each with those that had ended when it began.
     fn ranked(&self, order: &[usize]) -> Vec<Ranked> {
         let at = |wanted: fn(&Event) -> Option<usize>, number: usize| {
             self.events.iter().position(|event| wanted(event) == Some(number))
@@ -230,9 +229,9 @@ impl History {
             let call = &self.calls[*number];
             let is_before = |(_, ended): &(Option<usize>, Option<usize>)| ended.is_some() && ended < began;
             let before = times.iter().enumerate().filter(|(_, times)| is_before(times)).map(|(rank, _)| rank);
-            let what = match (call.deed, call.answer) {
-                (Deed::Stray(stray), _) => What::Lands(stray),
-                (Deed::Call(op), said) => {
+            let what = match (call.what, call.answer) {
+                (Recorded::Write(write), _) => What::Lands(write),
+                (Recorded::Call(op), said) => {
                     let own = self.calls.iter().filter_map(|write| write.as_write_of(call)).collect();
                     What::Says { op, said: said.unwrap(), own }
                 }
@@ -242,17 +241,17 @@ impl History {
         ranked.collect()
     }
 
-    /// The history for a person.
+    /// The history, to read.
     pub fn describe(&self) -> String {
         let mut lines = String::new();
         for event in &self.events {
             let line = match *event {
                 Event::Begin(number) => {
                     let call = &self.calls[number];
-                    if call.is_heard {
+                    if call.is_confirmed {
                         continue;
                     }
-                    format!("{number:>4} begins {:?}\n", call.deed)
+                    format!("{number:>4} begins {:?}\n", call.what)
                 }
                 Event::End(number) => format!("{number:>4} ends   {:?}\n", self.calls[number].answer),
             };
@@ -262,90 +261,93 @@ impl History {
     }
 }
 
-/// What became of the search for an order.
+/// The result of the search for an order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Linearizable,
-    /// No order explains the history; how far the best one went.
+    /// No order explains the history. `explained` says how far the best one came.
     NotLinearizable {
         explained: String,
     },
-    /// None was found in [`LONGEST_SEARCH`].
+    /// The search took longer than [`LONGEST_SEARCH`].
     Undecided,
 }
 
-/// How long an order is looked for.
+/// When the search gives up.
 pub const LONGEST_SEARCH: Duration = Duration::from_secs(30);
 
-/// The search for an order. The tester tries them all; three rules keep it from trying what cannot help.
+/// The search for an order. The tester tries all orders. Three rules keep it from trying what cannot help.
 ///
-/// - Where two ways lead to the same state with the same calls done, the second is not gone again: the first did not lead
-///   to the end (Lowe, Testing for Linearizability, 2016).
-/// - A call that may come next, and whose answer is right and is one that never changes anything, comes next: later it
-///   could only be wrong.
-/// - What nobody has heard of comes when it changes something, or when all answers have been explained.
+/// - If two orders of the same calls lead to the same state, only the first is continued: it did not lead to the end
+///   (Lowe, Testing for Linearizability, 2016).
+/// - A call that may come next, with a right answer that never changes anything, comes next. Later it could only be wrong.
+/// - An unconfirmed write comes when it changes something, or after all answers are explained.
 #[derive(Debug)]
 struct Search {
     /// By rank.
     calls: Vec<Ranked>,
     been: Mutex<HashSet<Been>>,
-    /// The most calls that could be put in order, and what was so then: where to look when there is no order for all.
+    /// The longest order so far, and the state after it: where to look if no order explains all calls.
     farthest: Mutex<Option<Been>>,
     end: Instant,
     gave_up: AtomicBool,
 }
 
-/// The calls that are done, and what is so then.
+/// The calls that are done, the state after them, and the tokens that have been live.
 type Been = (Vec<usize>, Spec, Vec<Token>);
 
-/// A call, or a stray, as the search sees it.
+/// A call or an unconfirmed write, as the search sees it.
 #[derive(Debug)]
 struct Ranked {
     what: What,
-    /// The ranks of those that come before it in any order.
+    /// The ranks of those that come before it in every order.
     before: Vec<usize>,
 }
 
 #[derive(Debug)]
 enum What {
-    /// A call is answered.
+    /// A call answers.
     Says {
         op: Op,
         said: Answer,
         /// The writes that may be its own.
-        own: Vec<Stray>,
+        own: Vec<StoreWrite>,
     },
-    /// A stray lands.
-    Lands(Stray),
+    /// An unconfirmed write reaches the store.
+    Lands(StoreWrite),
 }
 
-/// The specification as the linearizability tester asks it.
+/// The specification, as the linearizability tester calls it.
 #[derive(Clone, Debug)]
 struct Judge {
     spec: Spec,
-    /// The tokens that have had a role.
+    /// The tokens that have been live.
     issued: Vec<Token>,
-    /// The calls that have been put in order so far, by their ranks.
+    /// The ranks of the calls in order so far.
     done: Vec<usize>,
     search: Arc<Search>,
 }
 
 impl What {
-    fn is_stray(&self) -> bool {
+    fn is_write(&self) -> bool {
         matches!(self, Self::Lands(_))
     }
 
-    /// Whether nothing that comes to this has changed anything.
+    /// Whether a call with this answer has changed nothing.
     fn never_changes_anything(&self) -> bool {
         let Self::Says { said, .. } = self else { return false };
         matches!(
             said,
-            Answer::Refused(_) | Answer::Shown { .. } | Answer::HandedOver { .. } | Answer::Expired { .. }
+            Answer::Refused(_)
+                | Answer::Contended
+                | Answer::Shown { .. }
+                | Answer::HandedOver { .. }
+                | Answer::Expired { .. }
         )
     }
 }
 
-/// The tester is told ranks; what is behind them, the answer included, stands in the [`Search`].
+/// The tester sees ranks only. The calls and answers behind them are in the [`Search`].
 impl SequentialSpec for Judge {
     type Op = usize;
     type Ret = ();
@@ -366,8 +368,8 @@ impl SequentialSpec for Judge {
         if !self.takes(*rank) {
             return false;
         }
-        let is_stray = self.search.calls[*rank].what.is_stray();
-        if is_stray && self.is_same_as(&before) && !self.all_answers_are_explained() {
+        let is_write = self.search.calls[*rank].what.is_write();
+        if is_write && self.is_same_as(&before) && !self.all_answers_are_explained() {
             return false;
         }
         let place = self.done.binary_search(rank).unwrap_or_else(|place| place);
@@ -381,17 +383,17 @@ impl SequentialSpec for Judge {
     }
 }
 
-/// The token that the specification makes where the answer shows none.
-const NOBODYS: Token = Token(u16::MAX);
+/// The token that the specification generates where the answer shows none.
+const UNKNOWN: Token = Token(u16::MAX);
 
 impl Judge {
-    /// Whether this may happen now; lets it happen.
+    /// Whether this may happen now. If so, it happens.
     fn takes(&mut self, rank: usize) -> bool {
         let search = Arc::clone(&self.search);
         match &search.calls[rank].what {
             What::Says { op, said, own } => self.says(op, *said, own),
-            What::Lands(stray) => {
-                self.land(stray);
+            What::Lands(write) => {
+                self.land(write);
                 true
             }
         }
@@ -407,10 +409,10 @@ impl Judge {
 
     fn all_answers_are_explained(&self) -> bool {
         let mut calls = self.search.calls.iter().enumerate();
-        calls.all(|(rank, call)| call.what.is_stray() || self.is_done(rank))
+        calls.all(|(rank, call)| call.what.is_write() || self.is_done(rank))
     }
 
-    /// The first call that may come next, with an answer that is right now and changes nothing.
+    /// The first call that may come next with a right answer that changes nothing.
     fn next_without_effect(&self) -> Option<usize> {
         let has_no_effect = |rank: usize, call: &Ranked| {
             let may_come = !self.is_done(rank)
@@ -427,13 +429,13 @@ impl Judge {
             .map(|(rank, _)| rank)
     }
 
-    /// Whether the call may be answered so now; does what it does.
-    fn says(&mut self, op: &Op, said: Answer, own: &[Stray]) -> bool {
+    /// Whether the call may answer this now. If so, it takes effect.
+    fn says(&mut self, op: &Op, said: Answer, own: &[StoreWrite]) -> bool {
         let shown = said.token();
         let mut next = self.clone();
-        // A token that the registry makes is new, and it is shown to this call alone.
+        // A token that the registry generates is new.
         let is_new = shown.is_none_or(|token| !self.issued.contains(&token));
-        if is_new && next.perform(op, shown.unwrap_or(NOBODYS)).allows(said) {
+        if is_new && next.perform(op, shown.unwrap_or(UNKNOWN)).allows(said) {
             *self = next;
             return true;
         }
@@ -450,14 +452,14 @@ impl Judge {
         answer
     }
 
-    /// Whether the call found that its own write had landed before, as a stray, and says what is so now.
-    fn has_landed(&self, op: &Op, said: Answer, own: &[Stray]) -> bool {
+    /// Whether the call's own unconfirmed write took effect before, and the answer fits the state now.
+    fn has_landed(&self, op: &Op, said: Answer, own: &[StoreWrite]) -> bool {
         let chosen = match *op {
             Op::Create(First::Chosen(token)) => Some(token),
             _ => None,
         };
         let brought = said.token().or(chosen);
-        if !own.iter().any(|write| write.deed.token() == brought) {
+        if !own.iter().any(|write| write.change.token() == brought) {
             return false;
         }
         match said {
@@ -470,46 +472,44 @@ impl Judge {
         }
     }
 
-    /// Whether an operator's call may be asked to look again: its write met another epoch, and was not made before. Of the
-    /// writes that may be its own one is.
-    fn is_overtaken(&self, op: &Op, said: Answer, own: &[Stray]) -> bool {
-        said == Answer::Refused(Why::EpochChanged)
-            && !self.spec.has_made(op)
+    /// Whether the call may give up: its write met a later epoch. A command must not have taken effect itself.
+    fn is_overtaken(&self, op: &Op, said: Answer, own: &[StoreWrite]) -> bool {
+        let gives_up_at_once = op.command().is_some() || op.expected().is_some();
+        let may_give_up = if gives_up_at_once {
+            said == Answer::Refused(Why::EpochChanged) && !self.spec.has_made(op)
+        } else {
+            said == Answer::Contended
+        };
+        may_give_up
             && own.iter().filter_map(|write| write.fence).min().is_some_and(|fence| fence < self.spec.epoch)
     }
 
-    /// A write lands, when its fence lets it.
-    fn land(&mut self, stray: &Stray) {
-        if stray.fence.is_some_and(|fence| fence != self.spec.epoch) {
+    /// A write reaches the store, and takes effect if its fence holds.
+    fn land(&mut self, write: &StoreWrite) {
+        if write.fence.is_some_and(|fence| fence != self.spec.epoch) {
             return;
         }
-        match stray.deed {
-            StrayDeed::Create(token) => {
+        match write.change {
+            StoreChange::Create(token) => {
                 let first = token.map_or(First::None, First::Chosen);
-                self.perform(&Op::Create(first), NOBODYS);
+                self.perform(&Op::Create(first), UNKNOWN);
             }
-            StrayDeed::Refresh(token, place) => {
-                // The owner's has no fence and is made on the owner alone; an API token's is fenced, and on that token.
-                let is_met = match stray.fence {
-                    None => self.spec.owner() == Some(token),
-                    Some(_) => self.spec.api.contains(&token),
-                };
-                if is_met {
-                    let bearer = Some(Credential::Token(token));
-                    self.perform(&Op::Register { bearer, chosen: None, place }, NOBODYS);
-                }
-            }
-            StrayDeed::Owner(token, place) => {
+            // Whoever could refresh at the epoch of the fence still can.
+            StoreChange::Refresh(by, place) => self.spec.refresh(place, by),
+            StoreChange::Owner(token, place) => {
                 let takes_over = self.spec.pending(Time::Early) == Some(token);
                 let bearer = takes_over.then_some(Credential::Token(token));
                 let chosen = (!takes_over).then_some(token);
-                self.perform(&Op::Register { bearer, chosen, place }, NOBODYS);
+                self.perform(&Op::Register { bearer, chosen, place }, UNKNOWN);
             }
-            StrayDeed::Mint(token) => {
-                self.perform(&Op::Mint { chosen: Some(token) }, NOBODYS);
+            StoreChange::Mint(token) => {
+                self.perform(&Op::Mint { chosen: Some(token) }, UNKNOWN);
             }
-            StrayDeed::Operation(op) => {
-                self.perform(&op, NOBODYS);
+            StoreChange::Command(op) => {
+                self.perform(&op, UNKNOWN);
+            }
+            StoreChange::Remove => {
+                self.perform(&Op::Remove { expected: None }, UNKNOWN);
             }
         }
     }

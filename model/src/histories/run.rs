@@ -1,4 +1,4 @@
-//! A run: episodes side by side until the time is up or enough has been seen, each judged as soon as it has ended.
+//! A run: episodes side by side, until the time is up or a history is wrong. Each is judged as soon as it ends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,40 +14,40 @@ use super::calls::{self, Request};
 use super::proxy::{CALL, Fault, Proxy, Running, Shared, Side};
 use super::record::Verdict;
 use crate::spec::{First, Op, Scope};
-use crate::words::{Credential, Named, Place, Token};
+use crate::symbols::{CommandName, Credential, Place, Token};
 
-/// What is run.
+/// How a run goes.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Decides what the clients want and what becomes of a request by its number.
+    /// Decides what clients ask for and which fault a request gets, by its number.
     pub seed: u64,
     pub time: Duration,
     /// Clients of one episode.
     pub clients: u64,
     /// Episodes at the same time.
     pub side_by_side: usize,
-    /// Of a hundred requests, how many are spoilt, on each side.
+    /// How many of a hundred requests get a fault, on each side.
     pub percent: u64,
-    /// Take the fence out of the write that is every so many requests to the store; 0: never.
+    /// Remove the fence if a write is every so many requests to the store; 0 for never.
     pub sabotage: u64,
-    /// The engine's address; `None`: one inside this process.
+    /// The engine's address; `None` for one inside this process.
     pub endpoint: Option<String>,
 }
 
-/// What came of it.
+/// What a run has seen.
 #[derive(Debug, Default)]
 pub struct Outcome {
     pub episodes: usize,
     pub calls: usize,
     pub overlapping: usize,
-    pub strays: usize,
+    pub unconfirmed: usize,
     pub faults: BTreeMap<(Side, Fault), usize>,
-    /// How many fences were taken out.
+    /// How many fences were removed.
     pub sabotaged: usize,
     pub answers: BTreeMap<&'static str, usize>,
-    /// The histories that no order explains, for a person.
+    /// The histories that no order explains, to read.
     pub violations: Vec<String>,
-    /// The histories for which none was found in time.
+    /// How many histories the search gave up on.
     pub undecided: usize,
     /// The longest time that a judgement took.
     pub slowest: Duration,
@@ -59,8 +59,8 @@ const PATIENCE: Duration = Duration::from_millis(1_200);
 const LAST: Duration = Duration::from_secs(20);
 
 impl Outcome {
-    /// The kinds of success that were never told. A run of some length that misses one has not looked at much.
-    pub fn never_told(&self) -> Vec<&'static str> {
+    /// The kinds of success that no call answered. A long run that misses one has not checked much.
+    pub fn never_answered(&self) -> Vec<&'static str> {
         SUCCESSES.iter().filter(|kind| !self.answers.contains_key(**kind)).copied().collect()
     }
 }
@@ -73,7 +73,7 @@ pub async fn run(plan: &Plan) -> Outcome {
     run_while(plan, |_| true).await
 }
 
-/// Runs until a history is not right, for the plan's time at most.
+/// Runs until a history is wrong, for the plan's time at most.
 ///
 /// # Panics
 /// As [`run`] does.
@@ -153,7 +153,7 @@ async fn start(endpoint: &str, store_endpoint: &str, table_name: &str) -> Regist
     }
 }
 
-/// What an episode's clients need.
+/// What an episode's clients share.
 #[derive(Clone)]
 struct World {
     http: reqwest::Client,
@@ -171,12 +171,12 @@ async fn episode(plan: &Plan, world: &World, running: &Arc<Running>) {
     while let Some(client) = clients.join_next().await {
         client.unwrap();
     }
-    // What is held back or was given up may still be on its way.
+    // Requests may still be in the network.
     let end = Instant::now() + LAST;
-    while *running.under_way.lock().unwrap() > 0 && Instant::now() < end {
+    while *running.in_flight.lock().unwrap() > 0 && Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    // Now everybody looks at what is there.
+    // The administrator and every token holder read the final state.
     running.is_quiet.store(true, Ordering::SeqCst);
     ask(world, running, Op::Show { bearer: None }).await;
     let known = running.episode.texts.lock().unwrap().known();
@@ -185,15 +185,15 @@ async fn episode(plan: &Plan, world: &World, running: &Arc<Running>) {
     }
 }
 
-/// One client: a few calls, each repeated now and then when it went wrong.
+/// One client: a few calls, each sometimes repeated if it fails.
 async fn live(client: u64, world: World, running: Arc<Running>, mut numbers: Numbers) {
-    // The workspace is not there at once, and not everybody comes at once.
+    // The create comes first most of the time, and clients do not all start at once.
     tokio::time::sleep(Duration::from_micros(numbers.below(20_000))).await;
     for turn in 0..2 + numbers.below(2) {
         let op = if client == 0 && turn == 0 {
-            Op::Create(*numbers.pick(&[First::Made, First::Chosen(Token::SOURCE)]))
+            Op::Create(*numbers.pick(&[First::Generated, First::Chosen(Token::SOURCE)]))
         } else {
-            wish(client, turn, &running, &mut numbers)
+            next_call(client, turn, &running, &mut numbers)
         };
         let mut tries = 1 + numbers.below(2);
         while tries > 0 && !ask(&world, &running, op).await {
@@ -203,9 +203,9 @@ async fn live(client: u64, world: World, running: Arc<Running>, mut numbers: Num
     }
 }
 
-/// What a client wants next.
-fn wish(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op {
-    // Each registration says something of its own, so that one that lands late is known again.
+/// A client's next call.
+fn next_call(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op {
+    // Each registration says something different, so that a late one is recognised.
     let place = Place(u16::try_from(client * 4 + turn).unwrap());
     let known = running.episode.texts.lock().unwrap().known();
     let some = [Token::SOURCE, Token::TARGET, Token::RIVAL];
@@ -215,9 +215,13 @@ fn wish(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op 
         0 => Credential::HashOf(bearer),
         _ => Credential::Token(bearer),
     };
-    // Few names, so that some are used again, rightly and wrongly.
-    let name = Named(u16::try_from(numbers.below(6)).unwrap());
+    // Few names, so that commands repeat and names are reused.
+    let name = CommandName(u16::try_from(numbers.below(6)).unwrap());
     let expected = if numbers.below(4) == 0 { Some(1 + numbers.below(6)) } else { None };
+    // A removal ends an episode: nothing but refusals comes after it.
+    if turn > 0 && numbers.below(50) == 0 {
+        return Op::Remove { expected };
+    }
     match numbers.below(20) {
         0..6 => Op::Register { bearer: Some(bearer), chosen: None, place },
         6..9 => Op::Register { bearer: None, chosen: None, place },
@@ -236,7 +240,7 @@ fn wish(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -> Op 
     }
 }
 
-/// Asks; whether there was an answer.
+/// Makes a call. Returns whether it succeeded or was refused for good.
 async fn ask(world: &World, running: &Running, op: Op) -> bool {
     let Request { method, path, bearer, body } =
         calls::request(&op, &world.workspace, &world.admin, &mut running.episode.texts.lock().unwrap());
@@ -261,7 +265,7 @@ async fn ask(world: &World, running: &Running, op: Op) -> bool {
 
 async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<Outcome>) {
     let mut history = std::mem::take(&mut *running.episode.history.lock().unwrap());
-    history.doubt();
+    history.withdraw_doubtful();
     let begin = Instant::now();
     let judged = tokio::task::spawn_blocking(move || (history.judge(), history)).await;
     let (verdict, history) = judged.unwrap();
@@ -270,7 +274,7 @@ async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<
     outcome.episodes += 1;
     outcome.calls += history.calls();
     outcome.overlapping += history.overlapping();
-    outcome.strays += history.strays();
+    outcome.unconfirmed += history.unconfirmed();
     for answer in history.answers() {
         let debug = format!("{answer:?}");
         let kind = SUCCESSES
@@ -286,16 +290,16 @@ async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<
         Verdict::NotLinearizable { explained } => Some(explained),
         Verdict::Linearizable | Verdict::Undecided => None,
     };
-    if explained.is_some() || !history.strange.is_empty() {
-        let (described, strange) = (history.describe(), history.strange.join("\n"));
+    if explained.is_some() || !history.unexpected.is_empty() {
+        let (described, unexpected) = (history.describe(), history.unexpected.join("\n"));
         let explained = explained.unwrap_or_default();
         outcome
             .violations
-            .push(format!("seed {}, episode {number}:\n{described}{strange}{explained}", plan.seed));
+            .push(format!("seed {}, episode {number}:\n{described}{unexpected}{explained}", plan.seed));
     }
 }
 
 /// No hand-over expires in an episode.
-const SUCCESSES: [&str; 8] =
-    ["Created", "Registered", "Minted", "Revoked", "Pending", "HandedOver", "Cancelled", "Shown"];
-const FAILURES: [&str; 2] = ["Refused", "Unavailable"];
+const SUCCESSES: [&str; 9] =
+    ["Created", "Registered", "Minted", "Revoked", "Pending", "HandedOver", "Cancelled", "Removed", "Shown"];
+const FAILURES: [&str; 3] = ["Refused", "Contended", "Unavailable"];

@@ -15,7 +15,7 @@ use crate::lambda::check_log_lines;
 
 /// For a function to end, or to ask for an event.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A connection that is not made may delay the init by half a second (`shared::client::WARM_UP_TIMEOUT`); the rest is
+/// A connection that is not made may delay the init by half a second (`shared::lambda::client::WARM_UP_TIMEOUT`); the rest is
 /// for a busy machine.
 const LONGEST_INIT: Duration = Duration::from_millis(1_500);
 /// What each variable must not be.

@@ -44,6 +44,8 @@ fn steps() -> Vec<Step> {
     let revoked = |tokens: u64, epoch: u64| json!({"status": "revoked", "workspace_id": ID, "revoked": tokens, "epoch": epoch});
     let handed_over =
         |status: &str, epoch: u64| json!({"status": status, "workspace_id": ID, "epoch": epoch});
+    let removed = json!({"status": "removed", "workspace_id": ID, "epoch": 9});
+    let remove = "admin-remove";
     let (create, register, mint) = ("create-workspace", "register", "admin-mint-token");
     let (get, revoke, hand_over) = ("get-workspace", "admin-revoke", "admin-hand-over");
     vec![
@@ -62,6 +64,8 @@ fn steps() -> Vec<Step> {
         Step("register-claim", register, Http(401, refused("missing_token"))),
         Step("register-refresh", register, Http(200, registered(1))),
         Step("register-base64", register, Http(200, registered(1))),
+        Step("heartbeat", "heartbeat", Http(200, json!({"status": "ok", "epoch": 1}))),
+        Step("get-workspace-state", get, Http(200, json!({"status": "online", "deleted": false}))),
         Step("admin-mint-token", mint, HttpWithToken(201, json!({"workspace_id": ID}), "/auth_token")),
         Step(
             "get-workspace",
@@ -82,6 +86,9 @@ fn steps() -> Vec<Step> {
             get,
             Http(200, json!({"epoch": 8, "owner_epoch": 5, "registered_by": "owner"})),
         ),
+        Step("admin-remove", remove, Http(200, removed.clone())),
+        Step("admin-remove-direct", remove, Direct(removed)),
+        Step("get-workspace-state", get, Http(404, json!({"code": "workspace_removed", "deleted": true}))),
     ]
 }
 
@@ -143,7 +150,10 @@ pub async fn check(suite: &Suite) -> Result<(), String> {
 async fn leaves_nothing_behind(suite: &Suite, steps: &[Step]) -> Result<(), String> {
     let client = local::engine::client(&suite.options.dynamodb_endpoint);
     let found = client.scan().table_name(&suite.table).consistent_read(true).send().await;
-    let found = found.map_err(|error| format!("the table cannot be read: {error:?}"))?.items().len();
+    let found = found.map_err(|error| format!("the table cannot be read: {error:?}"))?;
+    let is_presence = |key: &str| key.ends_with("#presence");
+    let keys = found.items().iter().filter_map(|item| item.get("workspace_id")?.as_s().ok());
+    let found = keys.filter(|key| !is_presence(key)).count();
     let created = steps.iter().filter(|Step(file, function, _)| {
         *function == "create-workspace" && *file != "create-workspace-unauthenticated"
     });

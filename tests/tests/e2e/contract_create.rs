@@ -1,9 +1,9 @@
 //! `POST /workspaces`.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::agent_url::AgentUrlPolicy;
+use domain::random::{Random, RandomUnavailable};
 use serde_json::{Value, json};
-use shared::agent_url::AgentUrlPolicy;
-use shared::random::{Random, RandomUnavailable};
 use tests::world::{Setup, sha256, test, test_with};
 
 #[tokio::test]

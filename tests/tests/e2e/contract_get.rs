@@ -27,6 +27,8 @@ async fn all_that_is_known_and_never_a_hash() {
             "registered_by",
             "epoch",
             "owner_epoch",
+            "last_seen_at",
+            "heartbeat",
             "tokens",
         ];
         expected.sort_unstable();

@@ -1,10 +1,10 @@
 //! What holds for every route: headers, errors, authentication first.
 
+use domain::random::Random;
 use local::template::Template;
 use serde_json::{Value, json};
-use shared::config::Env;
-use shared::random::Random;
-use shared::runtime::{Function, Resources};
+use shared::lambda::config::Env;
+use shared::lambda::start::{Function, Resources};
 use tests::world::{LOG, Reply, routes, test};
 
 #[test]
@@ -176,7 +176,8 @@ async fn what_has_no_route_is_not_found() {
         for (method, path) in [
             ("GET", "/"),
             ("GET", "/workspaces"),
-            ("DELETE", "/workspaces/x"),
+            ("DELETE", "/workspaces"),
+            ("POST", "/workspaces/x/state"),
             ("POST", "/registry"),
             ("GET", "/registry/register"),
             ("POST", "/workspaces/x/"),
@@ -213,13 +214,15 @@ async fn g12_without_a_valid_digest_a_function_with_an_admin_route_does_not_star
                 _ => None,
             });
             let resources = || Resources { dynamodb: w.dynamodb.clone(), random: Random::OS };
-            [
-                create_workspace::CreateWorkspace::new(&env, resources()).err(),
-                admin_revoke::AdminRevoke::new(&env, resources()).err(),
-                admin_hand_over::AdminHandOver::new(&env, resources()).err(),
-                admin_mint_token::AdminMintToken::new(&env, resources()).err(),
-                get_workspace::GetWorkspace::new(&env, resources()).err(),
-            ]
+            macro_rules! errors {
+                ($(($name:literal, $function:ty)),* $(,)?) => {
+                    vec![$(($name, <$function>::new(&env, resources()).err())),*]
+                };
+            }
+            let mut errors = functions::for_each_function!(errors);
+            // Only agents call these.
+            errors.retain(|(name, _)| !["register", "heartbeat"].contains(name));
+            errors.into_iter().map(|(_, error)| error).collect::<Vec<_>>()
         };
         let digest = "0123456789abcdef".repeat(4);
         for wrong in [None, Some(""), Some("x"), Some(digest.get(1..).unwrap()), Some(w.admin())] {
@@ -232,8 +235,35 @@ async fn g12_without_a_valid_digest_a_function_with_an_admin_route_does_not_star
         assert!(starts(Some(&digest)).into_iter().all(|error| error.is_none()));
         let no_table = Env::from_fn(|_| None);
         let resources = Resources { dynamodb: w.dynamodb.clone(), random: Random::OS };
-        let error = register::Register::new(&no_table, resources).err().unwrap();
+        let error = functions::Register::new(&no_table, resources).err().unwrap();
         assert!(error.to_string().starts_with("TABLE_NAME is not set"), "{error}");
+    })
+    .await;
+}
+
+/// Some shells write a byte order mark, which a parser may ignore (RFC 8259, section 8.1).
+#[tokio::test]
+async fn a_byte_order_mark_before_a_body_is_ignored() {
+    test(async |w| {
+        let request = w.http.post(format!("{}/workspaces", w.registry.url())).bearer_auth(w.admin());
+        let reply = w.send(request.body("\u{feff}{\"name\": \"x\"}")).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_encoded_body_is_refused_by_name() {
+    test(async |w| {
+        let send = async |coding: &str| {
+            let request = w.http.post(format!("{}/workspaces", w.registry.url())).bearer_auth(w.admin());
+            w.send(request.header("content-encoding", coding).body(r#"{"name": "x"}"#)).await
+        };
+        let refused = send("gzip").await;
+        assert_eq!((refused.status, refused.code()), (400, "invalid_request"));
+        assert_eq!(refused.json["field"], "Content-Encoding");
+        assert!(refused.json["error"].as_str().unwrap().contains("`Content-Encoding`"), "{}", refused.text);
+        assert_eq!(send("identity").await.status, 201);
     })
     .await;
 }

@@ -1,8 +1,8 @@
 //! `POST /registry/register`: the ownership guard as agents meet it.
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::agent_url::AgentUrlPolicy;
 use serde_json::json;
-use shared::agent_url::AgentUrlPolicy;
 use tests::world::{Setup, routes, sha256, test, test_with};
 
 #[tokio::test]
@@ -99,6 +99,10 @@ async fn g10_a_removed_workspace_stays_removed() {
             for route in routes(id) {
                 let Some(mut body) = route.body.clone() else { continue };
                 let is_create = route.path == "/workspaces";
+                // A repeat of the removal succeeds.
+                if route.to_string() == format!("DELETE /workspaces/{id}") {
+                    continue;
+                }
                 if is_create {
                     body["id"] = json!(id);
                 }
@@ -234,15 +238,14 @@ async fn g4_a_hash_plays_one_role() {
         let claim = |hash: &str| json!({"id": id, "agent_card": {}, "auth_token_sha256": hash});
         assert_eq!(w.mint(&id, json!({"auth_token_sha256": api})).await.status, 201);
         let refused = w.register(None, claim(&api)).await;
-        assert_eq!((refused.status, refused.code()), (401, "invalid_token"));
-        assert_eq!(refused.header("www-authenticate"), Some("Bearer"), "no bearer was presented");
+        assert_eq!((refused.status, refused.code()), (409, "hash_in_use"));
         assert_eq!(w.register(None, claim(&owner)).await.status, 200);
         let mint = w.mint(&id, json!({"auth_token_sha256": owner})).await;
-        assert_eq!((mint.status, &mint.json["field"]), (400, &json!("auth_token_sha256")));
+        assert_eq!((mint.status, mint.code()), (409, "hash_in_use"));
         // The previous owner's cannot be named again, by nobody.
         assert_eq!(w.revoke(&id, json!({"scope": "owner"})).await.json["revoked"], 1);
-        assert_eq!(w.register(None, claim(&owner)).await.code(), "invalid_token");
-        assert_eq!(w.mint(&id, json!({"auth_token_sha256": owner})).await.status, 400);
+        assert_eq!(w.register(None, claim(&owner)).await.code(), "hash_in_use");
+        assert_eq!(w.mint(&id, json!({"auth_token_sha256": owner})).await.code(), "hash_in_use");
         assert_eq!(w.register_url(&id, Some(&owner_token), "https://a.example").await.status, 401);
         assert_eq!(w.register_url(&id, Some(&api_token), "https://a.example").await.status, 200);
     })

@@ -82,6 +82,15 @@ fn get(bearer: &str, id: &str) -> Ask {
     Ask::Http { method: Method::GET, path, bearer: Some(bearer.to_owned()), body: Value::Null }
 }
 
+fn beat(bearer: &str, id: &str) -> Ask {
+    post("/registry/heartbeat".to_owned(), Some(bearer), json!({"workspace_id": id, "current_task": "x"}))
+}
+
+fn state(bearer: &str, id: &str) -> Ask {
+    let path = format!("/workspaces/{id}/state");
+    Ask::Http { method: Method::GET, path, bearer: Some(bearer.to_owned()), body: Value::Null }
+}
+
 fn admin(keys: &Keys, id: &str, what: &str, body: Value) -> Ask {
     post(format!("/admin/workspaces/{id}/{what}"), Some(&keys.admin), body)
 }
@@ -89,9 +98,8 @@ fn admin(keys: &Keys, id: &str, what: &str, body: Value) -> Ask {
 fn calls() -> Vec<Call> {
     use Start::{Full, Nothing, Open, Owned, Reserved};
     let call = |name, start, deciding, ask| Call { name, start, deciding, ask };
-    let (put, update, read) = (("PutItem", 0), ("UpdateItem", 0), ("GetItem", 0));
-    // The first request asks whether the bearer is the owner's.
-    let second_update = ("UpdateItem", 1);
+    let (put, update, read, batch_read) =
+        (("PutItem", 0), ("UpdateItem", 0), ("GetItem", 0), ("BatchGetItem", 0));
     vec![
         call("create", Nothing, put, |k, id| {
             post("/workspaces".to_owned(), Some(&k.admin), json!({"id": id, "name": "x"}))
@@ -108,9 +116,9 @@ fn calls() -> Vec<Call> {
         call("register: no bearer while there is an owner", Owned, read, |_, id| register(None, id)),
         call("register: no bearer while the claim is reserved", Reserved, read, |_, id| register(None, id)),
         call("register: refresh by the owner", Full, update, |k, id| register(Some(&k.owner), id)),
-        call("register: refresh by an API token", Full, second_update, |k, id| register(Some(&k.api), id)),
-        call("register: take-over", Full, second_update, |k, id| register(Some(&k.successor), id)),
-        call("register: a bearer that is not live", Full, update, |k, id| register(Some(&k.new.0), id)),
+        call("register: refresh by an API token", Full, update, |k, id| register(Some(&k.api), id)),
+        call("register: take-over", Full, update, |k, id| register(Some(&k.successor), id)),
+        call("register: a bearer that is not live", Full, read, |k, id| register(Some(&k.new.0), id)),
         call("mint", Full, update, |k, id| admin(k, id, "tokens", json!({}))),
         call("mint (caller-chosen token)", Full, update, |k, id| {
             admin(k, id, "tokens", json!({"auth_token_sha256": k.new.1}))
@@ -142,10 +150,25 @@ fn calls() -> Vec<Call> {
             let payload = json!({"workspace_id": id, "action": "cancel", "operation_id": "matrix"});
             Ask::Direct { function: "admin-hand-over", payload }
         }),
-        call("get", Full, read, |k, id| get(&k.admin, id)),
-        call("get (by the owner)", Full, read, |k, id| get(&k.owner, id)),
-        call("get (by a bearer that is not live)", Full, read, |k, id| get(&k.new.0, id)),
-        call("get (direct)", Full, read, |_, id| Ask::Direct {
+        call("heartbeat", Full, put, |k, id| beat(&k.owner, id)),
+        call("heartbeat (by an API token)", Full, read, |k, id| beat(&k.api, id)),
+        call("heartbeat (by a bearer that is not live)", Full, read, |k, id| beat(&k.new.0, id)),
+        call("state", Full, batch_read, |k, id| state(&k.owner, id)),
+        call("state (by a bearer that is not live)", Full, batch_read, |k, id| state(&k.new.0, id)),
+        call("remove", Full, update, |k, id| Ask::Http {
+            method: Method::DELETE,
+            path: format!("/workspaces/{id}"),
+            bearer: Some(k.admin.clone()),
+            body: Value::Null,
+        }),
+        call("remove (direct)", Full, update, |_, id| Ask::Direct {
+            function: "admin-remove",
+            payload: json!({"workspace_id": id}),
+        }),
+        call("get", Full, batch_read, |k, id| get(&k.admin, id)),
+        call("get (by the owner)", Full, batch_read, |k, id| get(&k.owner, id)),
+        call("get (by a bearer that is not live)", Full, batch_read, |k, id| get(&k.new.0, id)),
+        call("get (direct)", Full, batch_read, |_, id| Ask::Direct {
             function: "get-workspace",
             payload: json!({"workspace_id": id}),
         }),
@@ -233,7 +256,7 @@ fn of_http(reply: &Reply) -> Answer {
 
 fn of_direct(answer: &Result<Value, Value>) -> Answer {
     let (text, sentence, failed) = match answer {
-        Ok(_) => ("an answer".to_owned(), String::new(), Failed::No),
+        Ok(_) => ("success".to_owned(), String::new(), Failed::No),
         Err(error) => {
             let kind = error["errorType"].as_str().unwrap();
             let failed = match kind {
@@ -256,7 +279,8 @@ async fn send(w: &World, registry: &local::Registry, ask: &Ask) -> Answer {
             }
             let reply = w.send(authorized(request, bearer.as_deref())).await;
             let answer = of_http(&reply);
-            let is_by_an_agent = path == "/registry/register";
+            let is_by_an_agent =
+                path.starts_with("/registry/") || path.starts_with("/workspaces/") && method == Method::GET;
             if answer.failed == Failed::StoreUnavailable {
                 assert_eq!(reply.status, if is_by_an_agent { 503 } else { 500 });
                 assert_eq!(reply.header("retry-after").is_some(), is_by_an_agent);
@@ -589,7 +613,7 @@ async fn one_broken_item(
     let id = w.new_id();
     let mut broken = renamed(keys.item(call.start).unwrap(), &id);
     if broken.remove(attribute).is_none() && !is_mistyped {
-        return "as ever".to_owned();
+        return "unchanged".to_owned();
     }
     if is_mistyped {
         broken.insert(attribute.to_owned(), AttributeValue::Ss(vec!["x".to_owned()]));
@@ -608,7 +632,7 @@ async fn one_broken_item(
         Failed::No => {
             // No caller gains by what is not there.
             assert_eq!(answer.text, control.answer.text, "{context}");
-            "as ever".to_owned()
+            "unchanged".to_owned()
         }
     }
 }
@@ -654,7 +678,7 @@ async fn fault_matrix_g7_every_function_under_every_fault_of_the_store() {
         let (keys, calls) = (keys(w).await, calls());
         let controls = iter(&calls).then(|call| control(w, &keys, call)).collect::<Vec<_>>().await;
         let written = format!(
-            "{}\n### Items that are not whole\n\n{}\n### Clocks\n\n{}",
+            "{}\n### Malformed items\n\n{}\n### Clocks\n\n{}",
             matrix_of_store_faults(w, &keys, &calls, &controls).await,
             matrix_of_items(w, &keys, &calls, &controls).await,
             matrix_of_clocks(w, &keys, &calls).await,

@@ -194,7 +194,9 @@ async fn no_forged_event_makes_a_function_panic() {
             },
             "pathParameters": {"id": id}, "body": "", "isBase64Encoded": false
         });
-        let odd = ["", " ", "a b", "a=<", "[::1", "a:99999", ":", "//", "%zz", "?", "#", "http,https", "\u{e9}", "\u{0}"];
+        // Longer than any URI may be.
+        let long = "x".repeat(70_000);
+        let odd = [long.as_str(), "", " ", "a b", "a=<", "[::1", "a:99999", ":", "//", "%zz", "?", "#", "http,https", "\u{e9}", "\u{0}"];
         for place in ["/rawPath", "/rawQueryString", "/headers/host", "/headers/x-forwarded-proto",
             "/requestContext/domainName", "/requestContext/stage", "/requestContext/http/path", "/body"]
         {

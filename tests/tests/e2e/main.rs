@@ -13,14 +13,16 @@
 mod contract_create;
 mod contract_get;
 mod contract_hand_over;
+mod contract_heartbeat;
 mod contract_http;
 mod contract_mint;
 mod contract_register;
+mod contract_remove;
 mod contract_revoke;
+mod contract_state;
 mod fault_matrix;
 mod faults;
 mod hostile;
 mod migration;
 mod races;
-mod rehearsal;
 mod requests;

@@ -94,31 +94,43 @@ async fn g3_register_racing_revoke_never_leaves_an_old_token_alive() {
     .await;
 }
 
+/// What a call presents.
+enum Bearer {
+    None,
+    ApiToken,
+    Admin,
+}
+
 #[tokio::test]
 async fn g3_a_write_decided_before_a_revoke_has_no_effect_after_it() {
     test(async |w| {
         let id = w.open().await;
-        let api = w.mint(&id, json!({})).await.token();
         let (_, chosen) = w.chosen_token();
         let calls = [
             (
-                None,
+                Bearer::None,
                 "/registry/register".to_owned(),
                 json!({"id": id, "agent_card": {}, "url": "https://late.example"}),
             ),
             (
-                None,
+                Bearer::None,
                 "/registry/register".to_owned(),
                 json!({"id": id, "agent_card": {}, "auth_token_sha256": chosen}),
             ),
             (
-                Some(api.as_str()),
+                Bearer::ApiToken,
                 "/registry/register".to_owned(),
                 json!({"id": id, "agent_card": {}, "url": "https://late.example"}),
             ),
-            (Some(w.admin()), format!("/admin/workspaces/{id}/tokens"), json!({})),
+            (Bearer::Admin, format!("/admin/workspaces/{id}/tokens"), json!({})),
         ];
         for (bearer, path, body) in calls {
+            let api = w.mint(&id, json!({})).await.token();
+            let bearer = match bearer {
+                Bearer::None => None,
+                Bearer::ApiToken => Some(api.as_str()),
+                Bearer::Admin => Some(w.admin()),
+            };
             // All attempts of the call are held back; it fails without a token.
             w.proxy.spoil_all("UpdateItem", Fault::Capture);
             let reply = w.post(&path, bearer, body).await;
@@ -202,7 +214,10 @@ async fn the_limit_of_api_tokens_holds_under_concurrent_mints() {
                 match reply.status {
                     201 => minted += 1,
                     409 => refused += 1,
-                    500 => assert_eq!(reply.code(), "store_unavailable"),
+                    503 => {
+                        assert_eq!(reply.code(), "contended");
+                        assert_eq!(reply.header("retry-after"), Some("1"));
+                    }
                     status => panic!("{status}: {}", reply.text),
                 }
             }

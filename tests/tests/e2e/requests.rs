@@ -1,7 +1,7 @@
 //! G13: how often the store is asked, counted on the wire.
 
 use serde_json::{Value, json};
-use shared::store::{Store, WarmUp};
+use shared::table::store::{Store, WarmUp};
 use tests::world::{Reply, World, test};
 
 async fn count(w: &World, call: impl Future<Output = Reply>, status: u16, expected: &[&str]) {
@@ -25,20 +25,81 @@ async fn g13_each_call_asks_the_store_as_often_as_it_says() {
         count(w, w.create(json!({"name": "x"})), 201, &["PutItem"]).await;
         let (id, token) = w.spawned().await;
         count(w, w.create(json!({"id": id, "name": "x"})), 409, &["PutItem"]).await;
-        count(w, w.register_url(&id, Some(&token), "https://a.example"), 200, &["UpdateItem"]).await;
-        count(w, w.get(&format!("/workspaces/{id}"), Some(w.admin())), 200, &["GetItem"]).await;
-        count(w, w.get(&format!("/workspaces/{id}"), Some(&token)), 200, &["GetItem"]).await;
+        count(w, w.register_url(&id, Some(&token), "https://a.example"), 200, &["GetItem", "UpdateItem"])
+            .await;
+        count(w, w.get(&format!("/workspaces/{id}"), Some(w.admin())), 200, &["BatchGetItem"]).await;
+        count(w, w.get(&format!("/workspaces/{id}"), Some(&token)), 200, &["BatchGetItem"]).await;
         count(w, w.mint(&id, json!({})), 201, &["GetItem", "UpdateItem"]).await;
         let api = w.mint(&id, json!({})).await.token();
-        count(w, w.register_url(&id, Some(&api), "https://a.example"), 200, &["UpdateItem", "UpdateItem"])
-            .await;
+        count(w, w.register_url(&id, Some(&api), "https://a.example"), 200, &["GetItem", "UpdateItem"]).await;
         count(w, w.register_url(&id, None, "https://a.example"), 401, &["GetItem"]).await;
+        count(w, w.beat(&id, Some(&token)), 200, &["GetItem", "PutItem"]).await;
+        count(w, w.beat(&id, Some(&api)), 403, &["GetItem"]).await;
+        count(w, w.state(&id, Some(&token)), 200, &["BatchGetItem"]).await;
         count(w, w.revoke(&id, json!({"operation_id": "o"})), 200, &["GetItem", "UpdateItem"]).await;
         count(w, w.revoke(&id, json!({"operation_id": "o"})), 200, &["GetItem"]).await;
-        count(w, w.register_url(&id, Some(&token), "https://a.example"), 401, &["UpdateItem"]).await;
+        count(w, w.register_url(&id, Some(&token), "https://a.example"), 401, &["GetItem"]).await;
         count(w, w.register_url(&id, None, "https://a.example"), 200, &["GetItem", "UpdateItem"]).await;
+        count(w, w.remove(&id, json!({})), 200, &["GetItem", "UpdateItem"]).await;
+        count(w, w.remove(&id, json!({})), 200, &["GetItem"]).await;
+        count(w, w.state(&id, Some(&token)), 404, &["BatchGetItem"]).await;
         let unknown = w.new_id();
-        count(w, w.register_url(&unknown, Some(&token), "https://a.example"), 404, &["UpdateItem"]).await;
+        count(w, w.register_url(&unknown, Some(&token), "https://a.example"), 404, &["GetItem"]).await;
+    })
+    .await;
+}
+
+/// A write, also one whose condition fails, costs write units. A read does not. So a stranger cannot use up the write capacity
+/// of somebody else's workspace.
+#[tokio::test]
+async fn g13_a_refused_call_costs_no_write_unit() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let (other, foreign) = w.spawned().await;
+        let card = json!({"text": "x".repeat(30_000)});
+        let body = json!({"id": id, "url": "https://a.example", "agent_card": card});
+        assert_eq!(w.register(Some(&token), body).await.status, 200);
+        let (_, used) = w.chosen_token();
+        assert_eq!(w.mint(&id, json!({"auth_token_sha256": used})).await.status, 201);
+        let (made_up, _) = w.chosen_token();
+        let open = w.open().await;
+        assert_eq!(w.mint(&open, json!({"auth_token_sha256": used})).await.status, 201);
+        let unknown = w.new_id();
+        let url = "https://b.example";
+        let admin = w.admin();
+        w.proxy.take_seen();
+        let refused = [
+            (401, w.register_url(&id, Some(&made_up), url).await),
+            (401, w.register_url(&id, Some(&foreign), url).await),
+            (401, w.register_url(&id, None, url).await),
+            (401, w.register_url(&open, Some(&made_up), url).await),
+            (409, w.register(None, json!({"id": open, "agent_card": {}, "auth_token_sha256": used})).await),
+            (404, w.register_url(&unknown, Some(&token), url).await),
+            (404, w.register_url(&unknown, None, url).await),
+            (401, w.get(&format!("/workspaces/{id}"), Some(&made_up)).await),
+            (404, w.get(&format!("/workspaces/{unknown}"), Some(admin)).await),
+            (401, w.post("/workspaces", Some(&token), json!({"id": other, "name": "x"})).await),
+            (409, w.mint(&id, json!({"auth_token_sha256": tests::world::sha256(&token)})).await),
+            (404, w.mint(&unknown, json!({})).await),
+            (409, w.hand_over(&id, json!({"successor_token_sha256": used})).await),
+            (409, w.revoke(&id, json!({"expected_epoch": 99})).await),
+            (409, w.cancel(&id, json!({"expected_epoch": 99})).await),
+            (409, w.remove(&id, json!({"expected_epoch": 99})).await),
+            (404, w.remove(&unknown, json!({})).await),
+            (401, w.beat(&id, Some(&made_up)).await),
+            (401, w.beat(&id, None).await),
+            (404, w.beat(&unknown, Some(&token)).await),
+            (401, w.state(&id, Some(&made_up)).await),
+            (401, w.state(&unknown, Some(&token)).await),
+        ];
+        let requests = w.proxy.take_seen();
+        for (status, reply) in refused {
+            assert_eq!(reply.status, status, "{}", reply.text);
+        }
+        assert!(
+            requests.iter().all(|request| ["GetItem", "BatchGetItem"].contains(&request.as_str())),
+            "{requests:?}"
+        );
     })
     .await;
 }
@@ -58,7 +119,7 @@ async fn g13_a_hand_over_and_its_end_ask_the_store_as_often_as_they_say() {
         count(w, w.revoke(&id, named.clone()), 200, &["GetItem", "UpdateItem"]).await;
         count(w, w.register_url(&id, None, "https://a.example"), 401, &["GetItem"]).await;
         let take_over = w.register_url(&id, Some(&token), "https://b.example");
-        count(w, take_over, 200, &["UpdateItem", "UpdateItem"]).await;
+        count(w, take_over, 200, &["GetItem", "UpdateItem"]).await;
         let unknown = w.new_id();
         count(w, w.hand_over(&unknown, named), 404, &["GetItem"]).await;
         count(w, w.cancel(&unknown, json!({})), 404, &["GetItem"]).await;
@@ -82,7 +143,7 @@ async fn g13_a_direct_invocation_asks_the_store_as_often_as_the_same_over_http()
         let cancel = json!({"workspace_id": id, "action": "cancel", "operation_id": "c"});
         count_direct(w, "admin-hand-over", cancel.clone(), None, &twice).await;
         count_direct(w, "admin-hand-over", cancel, None, &["GetItem"]).await;
-        count_direct(w, "get-workspace", json!({"workspace_id": id}), None, &["GetItem"]).await;
+        count_direct(w, "get-workspace", json!({"workspace_id": id}), None, &["BatchGetItem"]).await;
         for (function, payload) in [
             ("admin-revoke", json!({"workspace_id": "a b"})),
             ("admin-revoke", json!({"workspace_id": id, "expires_in_seconds": 59})),

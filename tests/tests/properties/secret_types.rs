@@ -5,10 +5,10 @@ use std::borrow::Borrow;
 use std::fmt::{Debug, Display};
 use std::ops::Deref;
 
+use domain::token::{Bearer, NewToken, TokenHash};
 use local::AdminToken;
 use serde::Serialize;
-use shared::event::{DirectEvent, Event, HttpEvent, HttpRequest, Reply};
-use shared::token::{Bearer, NewToken, TokenHash};
+use shared::api::event::{Event, HttpRequest, Reply};
 use static_assertions::assert_not_impl_any;
 
 /// Checks each type for the traits by which its text could get out: by formatting, as JSON, or as a string.
@@ -23,7 +23,7 @@ macro_rules! assert_shows_nothing {
 
 assert_shows_nothing!(NewToken, Bearer, AdminToken);
 // What a request or a response holds is a secret too: bearers on the way in, the token on the way out.
-assert_shows_nothing!(Event, HttpEvent, DirectEvent, HttpRequest, Reply);
+assert_shows_nothing!(Event, HttpRequest, Reply);
 
 // A copy would outlive the original: a token is revealed once, a bearer is looked at where it was presented.
 assert_not_impl_any!(NewToken: Clone, Copy, Default);

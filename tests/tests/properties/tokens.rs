@@ -1,8 +1,8 @@
 //! Tokens: all that are made parse, and none that was mistyped does.
 
+use domain::random::Random;
+use domain::token::{Bearer, MalformedBearer, NewToken};
 use fastrand::Rng;
-use shared::random::Random;
-use shared::token::{Bearer, MalformedBearer, NewToken};
 
 const TOKENS: usize = 500;
 
@@ -11,8 +11,8 @@ fn every_token_parses_and_no_mistyped_one_does() {
     let mut dice = Rng::with_seed(0x70_6b65);
     let visible: Vec<char> = ('!'..='~').collect();
     for _ in 0..TOKENS {
-        let token = NewToken::generate(Random::OS).unwrap();
-        let (prefix, hash) = (token.prefix().to_owned(), token.hash().clone());
+        let token = NewToken::generate(&Random::OS).unwrap();
+        let (prefix, hash) = (token.prefix().as_str().to_owned(), token.hash().clone());
         let text = token.reveal();
         assert_eq!(text.len(), 62);
         assert!(text.starts_with(&prefix) && prefix.len() == 12);

@@ -1,0 +1,212 @@
+//! `GET /workspaces/{id}`, also by direct invocation: what the table stores about a workspace and its presence, in one
+//! consistent read. It shows what a migrator needs for the flip proof, and never a hash.
+//!
+//! `GET /workspaces/{id}/state`: what an agent asks after each heartbeat. Agents' loops end when it answers 404, so it does
+//! for a removed workspace alone.
+
+use domain::presence::{self, Liveness, Presence, Report};
+use domain::token::Bearer;
+use domain::workspace::{Stored, Workspace};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use shared::api::call::NoBody;
+use shared::prelude::*;
+
+const STATE_ROUTE: &str = "GET /workspaces/{id}/state";
+
+/// The function.
+pub struct GetWorkspace {
+    store: Store,
+    admin: AdminAuth,
+    offline_after_seconds: u32,
+}
+
+/// A workspace as it was read.
+struct Seen {
+    workspace: Workspace,
+    presence: Option<Presence>,
+    liveness: Liveness,
+}
+
+#[derive(Serialize)]
+struct WorkspaceReply {
+    id: String,
+    name: String,
+    status: &'static str,
+    url: Option<String>,
+    agent_card: Option<Box<RawValue>>,
+    external: bool,
+    role: Option<String>,
+    tier: Option<u64>,
+    runtime: Option<String>,
+    parent_id: Option<String>,
+    compute: Option<ComputeReply>,
+    created_at: String,
+    registered_at: Option<String>,
+    revoked_at: Option<String>,
+    registered_by: Option<&'static str>,
+    epoch: u64,
+    owner_epoch: Option<u64>,
+    last_seen_at: Option<String>,
+    heartbeat: Option<HeartbeatReply>,
+    tokens: Vec<TokenReply>,
+}
+
+/// The present owner's last heartbeat.
+#[derive(Serialize)]
+struct HeartbeatReply {
+    at: String,
+    #[serde(flatten)]
+    report: Report,
+}
+
+#[derive(Serialize)]
+struct StateReply {
+    workspace_id: String,
+    status: &'static str,
+    paused: bool,
+    deleted: bool,
+    epoch: u64,
+}
+
+#[derive(Serialize)]
+struct ComputeReply {
+    instance_type: Option<String>,
+    volume_root_gb: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct TokenReply {
+    kind: &'static str,
+    prefix: Option<String>,
+    minted_at: String,
+}
+
+impl Function for GetWorkspace {
+    const AUDIENCE: Audience = Audience::Agents;
+
+    fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
+        Ok(Self {
+            store: Store::new(resources.dynamodb, env.table_name()?),
+            admin: env.admin_auth()?,
+            offline_after_seconds: env.offline_after_seconds()?,
+        })
+    }
+
+    async fn answer(&self, event: Event) -> Answer {
+        let direct = |call: AdminCall<NoBody>| async move { self.get(&call.workspace_id).await };
+        event.answer(|request| self.route(request), direct).await
+    }
+}
+
+impl GetWorkspace {
+    async fn route(&self, request: HttpRequest) -> Result<Reply, Error> {
+        let bearer = request.bearer()?.ok_or(Error::MissingToken)?;
+        let is_admin = self.admin.accepts(&bearer);
+        // To a stranger, an id that cannot exist looks like somebody else's.
+        let id =
+            request.workspace_id().map_err(|error| if is_admin { error } else { Error::InvalidToken })?;
+        match (request.route_key() == STATE_ROUTE, is_admin) {
+            (true, _) => self.state(&id, &bearer, is_admin).await,
+            (false, true) => self.get(&id).await,
+            (false, false) => self.get_by_token(&id, &bearer).await,
+        }
+    }
+
+    async fn get(&self, id: &WorkspaceId) -> Result<Reply, Error> {
+        match self.store.get_with_presence(id).await? {
+            (Some(Stored::Workspace(workspace)), presence) => reply(self.see(*workspace, presence)),
+            (Some(Stored::Tombstone(_)), _) => Err(Error::WorkspaceRemoved),
+            (None, _) => Err(Error::WorkspaceNotFound),
+        }
+    }
+
+    async fn get_by_token(&self, id: &WorkspaceId, bearer: &Bearer) -> Result<Reply, Error> {
+        match self.store.get_with_presence(id).await? {
+            (Some(Stored::Workspace(workspace)), presence) if workspace.is_live(&bearer.hash()) => {
+                reply(self.see(*workspace, presence))
+            }
+            // To a stranger, a workspace that does not exist looks like somebody else's.
+            (Some(Stored::Workspace(_) | Stored::Tombstone(_)) | None, _) => Err(Error::InvalidToken),
+        }
+    }
+
+    async fn state(&self, id: &WorkspaceId, bearer: &Bearer, is_admin: bool) -> Result<Reply, Error> {
+        match self.store.get_with_presence(id).await? {
+            (Some(Stored::Workspace(workspace)), presence)
+                if is_admin || workspace.is_live(&bearer.hash()) =>
+            {
+                let Seen { workspace, liveness, .. } = self.see(*workspace, presence);
+                Reply::ok(&StateReply {
+                    workspace_id: workspace.id.as_str().to_owned(),
+                    status: liveness.as_str(),
+                    paused: false,
+                    deleted: false,
+                    epoch: workspace.epoch.0,
+                })
+            }
+            // Said to any well-formed bearer: the workspace's own tokens are gone.
+            (Some(Stored::Tombstone(_)), _) => Err(Error::StateOfRemoved),
+            (None, _) if is_admin => Err(Error::WorkspaceNotFound),
+            (Some(Stored::Workspace(_)) | None, _) => Err(Error::InvalidToken),
+        }
+    }
+
+    fn see(&self, workspace: Workspace, presence: Option<Presence>) -> Seen {
+        let liveness =
+            presence::liveness(&workspace, presence.as_ref(), Timestamp::now(), self.offline_after_seconds);
+        Seen { workspace, presence, liveness }
+    }
+}
+
+fn reply(seen: Seen) -> Result<Reply, Error> {
+    let Seen { workspace, presence, liveness } = seen;
+    let tokens = tokens(&workspace);
+    let last_seen_at = presence::last_seen(&workspace, presence.as_ref()).map(Timestamp::rfc3339);
+    let heartbeat = presence::current(&workspace, presence.as_ref())
+        .map(|beat| HeartbeatReply { at: beat.beat_at.rfc3339(), report: beat.report.clone() });
+    let agent_card = workspace.agent_card.map(|card| RawValue::from_string(card.into_string())).transpose();
+    let agent_card =
+        agent_card.map_err(|_| Error::Internal { cause: "the stored agent card is not JSON".to_owned() })?;
+    let profile = workspace.profile;
+    Reply::ok(&WorkspaceReply {
+        id: workspace.id.as_str().to_owned(),
+        name: profile.name,
+        status: liveness.as_str(),
+        url: workspace.url.map(|url| url.as_str().to_owned()),
+        agent_card,
+        external: profile.external,
+        role: profile.role,
+        tier: profile.tier,
+        runtime: profile.runtime,
+        parent_id: profile.parent_id,
+        compute: profile.compute.map(|compute| ComputeReply {
+            instance_type: compute.instance_type,
+            volume_root_gb: compute.volume_root_gb,
+        }),
+        created_at: workspace.created_at.rfc3339(),
+        registered_at: workspace.registered_at.map(Timestamp::rfc3339),
+        revoked_at: workspace.revoked_at.map(Timestamp::rfc3339),
+        registered_by: workspace.registered_by.map(|by| by.as_str()),
+        epoch: workspace.epoch.0,
+        owner_epoch: workspace.owner.map(|owner| owner.epoch.0),
+        last_seen_at,
+        heartbeat,
+        tokens,
+    })
+}
+
+/// The live tokens: the owner's first, then the API tokens by age. A seal is no token.
+fn tokens(workspace: &Workspace) -> Vec<TokenReply> {
+    let owner = workspace.owner.as_ref().filter(|owner| owner.hash.token().is_some());
+    let owner = owner.map(|owner| ("owner", owner.prefix.as_ref(), owner.minted_at));
+    let mut api: Vec<_> =
+        workspace.api_tokens.values().map(|token| ("api", token.prefix.as_ref(), token.minted_at)).collect();
+    api.sort_by_key(|(_, prefix, minted_at)| (*minted_at, *prefix));
+    let token = |(kind, prefix, minted_at): (_, Option<&domain::token::TokenPrefix>, Timestamp)| TokenReply {
+        kind,
+        prefix: prefix.map(|prefix| prefix.as_str().to_owned()),
+        minted_at: minted_at.rfc3339(),
+    };
+    owner.into_iter().chain(api).map(token).collect()
+}

@@ -1,0 +1,462 @@
+//! What a function receives and returns. A function receives the bytes of an event and returns bytes. Whether the event came
+//! through API Gateway (HTTP API, payload format 2.0) or from a direct invocation depends on one thing alone: whether it has
+//! a `requestContext`.
+
+use std::convert::Infallible;
+use std::future::Future;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use domain::id::{CommandId, WorkspaceId};
+use domain::time::Timestamp;
+use domain::token::Bearer;
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
+use lambda_http::request::LambdaRequest;
+use lambda_http::tower::{Service, service_fn};
+use lambda_http::{Adapter, Body as HttpBody, Request, RequestExt, Response};
+use lambda_runtime::{Context, Diagnostic, LambdaEvent};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::{RawValue, to_raw_value};
+
+use crate::api::admin::AdminAuth;
+use crate::api::call::{AdminCall, Body, CallContext};
+use crate::api::error::{Audience, Error};
+use crate::api::fields::Fields;
+
+/// The largest body, in bytes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+const NOT_AN_HTTP_EVENT: Error =
+    Error::InvalidJson("A payload with `requestContext` must be an HTTP API event, payload format 2.0.");
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What a function returns to Lambda: JSON, or a function error.
+pub type Answer = Result<Box<RawValue>, Diagnostic>;
+
+/// One invocation's event.
+pub struct Event {
+    source: Source,
+    context: Context,
+    audience: Audience,
+}
+
+enum Source {
+    /// A request through API Gateway.
+    Http(Box<HttpEvent>),
+    /// A payload from somebody with the permission to invoke the function.
+    Direct(Box<RawValue>),
+}
+
+struct HttpEvent {
+    request: LambdaRequest,
+    origin: Origin,
+}
+
+/// What of the event `lambda_http` does not get to see.
+#[derive(Clone)]
+struct Origin {
+    platform_url: String,
+    route_key: String,
+}
+
+/// What tells the two kinds of event apart.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape {
+    #[serde(default, deserialize_with = "is_present")]
+    request_context: bool,
+}
+
+/// Present even if it is `null`.
+fn is_present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+impl Event {
+    /// Reads an event. `audience` is who calls the function.
+    ///
+    /// # Errors
+    /// [`Error::InvalidJson`] when the event is neither a JSON object without `requestContext` nor an HTTP API event.
+    pub fn parse(event: LambdaEvent<Box<RawValue>>, audience: Audience) -> Result<Self, Error> {
+        let LambdaEvent { payload, context } = event;
+        // Without `requestContext` this fails: the library's type has no default for it.
+        let not_http = match serde_json::from_str::<ApiGatewayV2httpRequest>(payload.get()) {
+            Ok(request) => {
+                let route_key = request.route_key.clone().unwrap_or_default();
+                let origin = Origin { platform_url: platform_url(&request), route_key };
+                let request =
+                    LambdaRequest::ApiGatewayV2(without_uri_parts(request).ok_or(NOT_AN_HTTP_EVENT)?);
+                let source = Source::Http(Box::new(HttpEvent { request, origin }));
+                return Ok(Self { source, context, audience });
+            }
+            Err(error) => error,
+        };
+        let shape: Shape = serde_json::from_str(payload.get())
+            .map_err(|_| Error::InvalidJson("The payload must be a JSON object."))?;
+        if shape.request_context {
+            // If it came through API Gateway, every caller now gets a bare 500. The error's own text may contain a value.
+            let (line, column) = (not_http.line(), not_http.column());
+            tracing::error!(line, column, "an event with requestContext cannot be read");
+            return Err(NOT_AN_HTTP_EVENT);
+        }
+        Ok(Self { source: Source::Direct(payload), context, audience })
+    }
+
+    /// Answers a function that takes HTTP requests only.
+    ///
+    /// # Errors
+    /// A function error for a direct payload.
+    pub async fn answer_http<H, F>(self, handler: H) -> Answer
+    where
+        H: Fn(HttpRequest) -> F,
+        F: Future<Output = Result<Reply, Error>> + Send,
+    {
+        let Self { source, context, audience } = self;
+        match source {
+            Source::Http(event) => answer_http(*event, context, audience, handler).await,
+            Source::Direct(_) => {
+                let error =
+                    Error::invalid("payload", "This function accepts requests through API Gateway only.");
+                answer_direct(Err(error), audience)
+            }
+        }
+    }
+
+    /// Answers a function that takes HTTP requests and direct payloads with the fields `workspace_id` and those of `B`.
+    ///
+    /// # Errors
+    /// A function error, with a stable `errorType`, for a direct payload that cannot be answered.
+    pub async fn answer<B, H, HF, D, DF>(self, http: H, direct: D) -> Answer
+    where
+        B: Body,
+        H: Fn(HttpRequest) -> HF,
+        HF: Future<Output = Result<Reply, Error>> + Send,
+        D: FnOnce(AdminCall<B>) -> DF,
+        DF: Future<Output = Result<Reply, Error>> + Send,
+    {
+        let Self { source, context, audience } = self;
+        match source {
+            Source::Http(event) => answer_http(*event, context, audience, http).await,
+            Source::Direct(payload) => {
+                let call = direct_call(&payload, &context);
+                let outcome = match call {
+                    Ok(call) => direct(call).await,
+                    Err(error) => Err(error),
+                };
+                answer_direct(outcome, audience)
+            }
+        }
+    }
+
+    /// Answers an administrator's call: an HTTP request with the admin token, or a direct payload.
+    ///
+    /// # Errors
+    /// A function error, with a stable `errorType`, for a direct payload that cannot be answered.
+    pub async fn answer_admin<B, H, F>(self, admin: &AdminAuth, handler: H) -> Answer
+    where
+        B: Body + Send,
+        H: Fn(AdminCall<B>) -> F + Sync,
+        F: Future<Output = Result<Reply, Error>> + Send,
+    {
+        let handler = &handler;
+        self.answer(|request| async move { handler(request.admin_call(admin)?).await }, handler).await
+    }
+}
+
+/// The event without the parts that `lambda_http` builds a URI from. API Gateway sends valid ones, anybody else might not,
+/// and `lambda_http` panics on a URI that it cannot parse. `None` when the body is not the base64 that it claims to be.
+fn without_uri_parts(mut request: ApiGatewayV2httpRequest) -> Option<ApiGatewayV2httpRequest> {
+    request.raw_path = None;
+    request.raw_query_string = None;
+    request.request_context.stage = None;
+    request.request_context.domain_name = None;
+    request.headers.insert(HOST, HeaderValue::from_static("localhost"));
+    request.headers.remove(X_FORWARDED_PROTO);
+    if request.is_base64_encoded {
+        BASE64_STANDARD.decode(request.body.as_deref().unwrap_or_default()).ok()?;
+    }
+    Some(request)
+}
+
+/// The registry's own address as the caller sees it: API Gateway's domain and stage.
+fn platform_url(request: &ApiGatewayV2httpRequest) -> String {
+    let is_plain_http = request.headers.get(X_FORWARDED_PROTO).is_some_and(|protocol| protocol == "http");
+    let scheme = if is_plain_http { "http" } else { "https" };
+    let context = &request.request_context;
+    let domain = context.domain_name.as_deref().unwrap_or_default();
+    let stage = match context.stage.as_deref() {
+        None | Some("$default") => String::new(),
+        Some(stage) => format!("/{stage}"),
+    };
+    format!("{scheme}://{domain}{stage}")
+}
+
+fn direct_call<B: Body>(payload: &RawValue, context: &Context) -> Result<AdminCall<B>, Error> {
+    let fields = Fields::parse(payload.get())?;
+    let workspace_id = fields.required_workspace_id("workspace_id")?;
+    log_workspace_id(&workspace_id);
+    let request_id = context.request_id.clone();
+    let context = CallContext { request_id, idempotency_key: None, method: None, now: Timestamp::now() };
+    let body = B::read(&fields, &context)?;
+    fields.refuse_others()?;
+    Ok(AdminCall { workspace_id, body, now: context.now })
+}
+
+fn answer_direct(outcome: Result<Reply, Error>, audience: Audience) -> Answer {
+    match outcome {
+        Ok(reply) => {
+            tracing::info!("answered");
+            Ok(reply.body)
+        }
+        Err(error) => {
+            log(&error, audience, None);
+            Err(error.into())
+        }
+    }
+}
+
+/// Errors become responses: API Gateway turns a function error into a bare 500.
+async fn answer_http<H, F>(event: HttpEvent, context: Context, audience: Audience, handler: H) -> Answer
+where
+    H: Fn(HttpRequest) -> F,
+    F: Future<Output = Result<Reply, Error>> + Send,
+{
+    let HttpEvent { request, origin } = event;
+    let request_id = context.request_id.clone();
+    let mut adapter = Adapter::from(service_fn(|request: Request| {
+        let request_id = request_id.clone();
+        let outcome =
+            handler(HttpRequest { request, request_id: request_id.clone(), origin: origin.clone() });
+        async move { Ok::<_, Infallible>(render(outcome.await, audience, &request_id)) }
+    }));
+    let Ok(response) = adapter.call(LambdaEvent { payload: request, context }).await;
+    to_raw_value(&response).map_err(|error| {
+        let error = Error::Internal { cause: format!("the response cannot be serialised: {error}") };
+        log(&error, audience, None);
+        error.into()
+    })
+}
+
+/// An HTTP request as a handler sees it.
+pub struct HttpRequest {
+    request: Request,
+    request_id: String,
+    origin: Origin,
+}
+
+impl HttpRequest {
+    /// Lambda's request id.
+    pub fn request_id(&self) -> &str {
+        &self.request_id
+    }
+
+    /// The registry's own address as the caller sees it.
+    pub fn platform_url(&self) -> &str {
+        &self.origin.platform_url
+    }
+
+    /// The route as `template.yaml` names it, for example `GET /workspaces/{id}`.
+    pub fn route_key(&self) -> &str {
+        &self.origin.route_key
+    }
+
+    /// The bearer token that the caller presented (RFC 6750, section 2.1); `None` without an `Authorization` header.
+    ///
+    /// # Errors
+    /// [`Error::InvalidToken`] for anything else in that header. What was presented is never ignored.
+    pub fn bearer(&self) -> Result<Option<Bearer>, Error> {
+        let mut values = self.request.headers().get_all(AUTHORIZATION).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let credentials = value.to_str().ok().filter(|_| values.next().is_none());
+        let token = credentials.and_then(|text| text.split_once(' ')).and_then(|(scheme, token)| {
+            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_start_matches(' '))
+        });
+        let bearer = Bearer::parse(token.ok_or(Error::InvalidToken)?).map_err(|reason| {
+            tracing::debug!(%reason, "malformed bearer token");
+            Error::InvalidToken
+        })?;
+        Ok(Some(bearer))
+    }
+
+    /// Checks that the caller presented the admin token.
+    ///
+    /// # Errors
+    /// [`Error::MissingToken`] or [`Error::InvalidToken`].
+    pub fn require_admin(&self, admin: &AdminAuth) -> Result<(), Error> {
+        let bearer = self.bearer()?.ok_or(Error::MissingToken)?;
+        if admin.accepts(&bearer) { Ok(()) } else { Err(Error::InvalidToken) }
+    }
+
+    /// The fields of the body, which must be a JSON object.
+    ///
+    /// # Errors
+    /// [`Error::PayloadTooLarge`] past [`MAX_BODY`], [`Error::InvalidRequest`] for an encoded body, [`Error::InvalidJson`]
+    /// for anything else that is not a JSON object.
+    pub fn fields(&self) -> Result<Fields<'_>, Error> {
+        Fields::parse(self.body()?)
+    }
+
+    /// The same, but an empty body is treated as an empty object.
+    ///
+    /// # Errors
+    /// Those of [`Self::fields`].
+    pub fn optional_fields(&self) -> Result<Fields<'_>, Error> {
+        Fields::parse_optional(self.body()?)
+    }
+
+    fn body(&self) -> Result<&str, Error> {
+        let body = self.request.body();
+        if body.len() > MAX_BODY {
+            return Err(Error::PayloadTooLarge("The body must be at most 64 KiB."));
+        }
+        if is_encoded(self.request.headers()) {
+            let message = "The body must not be compressed: send it without a `Content-Encoding` header.";
+            return Err(Error::invalid("Content-Encoding", message));
+        }
+        let text = match body {
+            HttpBody::Empty => Some(""),
+            HttpBody::Text(text) => Some(text.as_str()),
+            HttpBody::Binary(bytes) => std::str::from_utf8(bytes).ok(),
+            _ => None,
+        };
+        text.ok_or(Error::InvalidJson("The body must be JSON in UTF-8."))
+    }
+
+    /// The workspace id in the path.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] when it does not follow the grammar.
+    pub fn workspace_id(&self) -> Result<WorkspaceId, Error> {
+        let parameters = self.request.path_parameters_ref();
+        let id = parameters.and_then(|parameters| parameters.first("id")).unwrap_or_default();
+        let id = WorkspaceId::parse(id).ok_or_else(|| {
+            Error::invalid("id", format!("The id in the path must be {}.", WorkspaceId::GRAMMAR))
+        })?;
+        log_workspace_id(&id);
+        Ok(id)
+    }
+
+    fn admin_call<B: Body>(&self, admin: &AdminAuth) -> Result<AdminCall<B>, Error> {
+        self.require_admin(admin)?;
+        let workspace_id = self.workspace_id()?;
+        let fields = self.optional_fields()?;
+        let context = CallContext {
+            request_id: self.request_id.clone(),
+            idempotency_key: self.idempotency_key()?,
+            method: Some(self.request.method().clone()),
+            now: Timestamp::now(),
+        };
+        Ok(AdminCall { workspace_id, body: B::read(&fields, &context)?, now: context.now })
+    }
+
+    fn idempotency_key(&self) -> Result<Option<CommandId>, Error> {
+        let Some(value) = self.request.headers().get(IDEMPOTENCY_KEY) else { return Ok(None) };
+        let id = value.to_str().ok().and_then(CommandId::parse);
+        let message = || format!("The `Idempotency-Key` header must be {}.", CommandId::GRAMMAR);
+        id.map(Some).ok_or_else(|| Error::invalid("Idempotency-Key", message()))
+    }
+}
+
+/// RFC 9110, section 8.4: `identity` is no encoding.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+}
+
+/// A success: a status and a JSON body.
+pub struct Reply {
+    status: StatusCode,
+    body: Box<RawValue>,
+}
+
+impl Reply {
+    /// 200.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the body cannot be serialised.
+    pub fn ok(body: &impl Serialize) -> Result<Self, Error> {
+        Self::new(StatusCode::OK, body)
+    }
+
+    /// 201.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the body cannot be serialised.
+    pub fn created(body: &impl Serialize) -> Result<Self, Error> {
+        Self::new(StatusCode::CREATED, body)
+    }
+
+    fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Error> {
+        let body = to_raw_value(body)
+            .map_err(|error| Error::Internal { cause: format!("the body cannot be serialised: {error}") })?;
+        Ok(Self { status, body })
+    }
+}
+
+/// The body of every error over HTTP.
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    error: String,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<bool>,
+}
+
+fn render(outcome: Result<Reply, Error>, audience: Audience, request_id: &str) -> Response<HttpBody> {
+    let (status, body, challenge, retry_after) = match outcome {
+        Ok(Reply { status, body }) => {
+            tracing::info!(status = status.as_u16(), "answered");
+            (status, Box::<str>::from(body).into_string(), None, None)
+        }
+        Err(error) => {
+            let http = error.http(audience);
+            log(&error, audience, Some(http.status));
+            let field =
+                if let Error::InvalidRequest { field, .. } = &error { Some(field.as_str()) } else { None };
+            let deleted = matches!(error, Error::StateOfRemoved).then_some(true);
+            let body = ErrorBody { error: error.to_string(), code: http.code, request_id, field, deleted };
+            // Serialising strings cannot fail.
+            let body = serde_json::to_string(&body).unwrap_or_default();
+            (http.status, body, http.challenge, http.retry_after)
+        }
+    };
+    let mut response = Response::new(HttpBody::Text(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in [(WWW_AUTHENTICATE, challenge), (RETRY_AFTER, retry_after)] {
+        if let Some(value) = value {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+    response
+}
+
+/// Adds the workspace's id to all log lines of the current invocation from here on.
+pub fn log_workspace_id(id: &WorkspaceId) {
+    tracing::Span::current().record("workspace_id", id.as_str());
+}
+
+/// One line for each call that does not succeed.
+fn log(error: &Error, audience: Audience, status: Option<StatusCode>) {
+    let status = status.map(|status| status.as_u16());
+    let code = error.http(audience).code;
+    match (error, error.cause()) {
+        (_, Some(cause)) => tracing::error!(status, code, cause, "failed"),
+        (Error::Contended, None) => tracing::warn!(status, code, "contended"),
+        (_, None) => tracing::info!(status, code, "refused"),
+    }
+}

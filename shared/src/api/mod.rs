@@ -1,0 +1,8 @@
+//! The API: how a request is read, who may make it, and how an outcome is returned.
+
+pub mod admin;
+pub mod call;
+pub mod command;
+pub mod error;
+pub mod event;
+pub mod fields;
