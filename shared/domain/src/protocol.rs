@@ -77,7 +77,8 @@ pub enum OperationError {
     /// The rules forbid it. Nothing was written.
     #[error("refused: {0:?}")]
     Refused(Refusal),
-    /// The workspace changed during every attempt. Nothing was written; the caller may repeat.
+    /// The workspace changed during every attempt. Nothing that this call wrote is in effect, and nothing will be. The caller may
+    /// repeat.
     #[error("the workspace changed during the call")]
     Contended,
     /// No token could be generated. Nothing was written.
