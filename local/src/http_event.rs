@@ -28,7 +28,7 @@ const TIME: StaticFormatDescription =
 
 const STAGE: &str = "$default";
 
-/// A request and all that is known about it.
+/// A request, and what the gateway knows about it.
 pub struct Received<'a> {
     /// The request without its body.
     pub parts: &'a request::Parts,
@@ -46,13 +46,13 @@ pub struct Received<'a> {
     pub request_id: &'a str,
 }
 
-/// The request is not one that API Gateway would pass on.
+/// API Gateway would not pass this request on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRequest;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct HttpEvent<'a> {
+struct PayloadV2<'a> {
     version: &'static str,
     route_key: &'a str,
     raw_path: &'a str,
@@ -95,13 +95,15 @@ struct HttpDescription<'a> {
     user_agent: &'a str,
 }
 
-/// The event that the function is given, as JSON text.
+/// The function's event, as JSON text.
 ///
 /// # Errors
 /// [`BadRequest`] for a host, a path or a parameter that is not well formed.
 pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
     let Received { parts, body, peer, listening, route, request_id, .. } = received;
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+    // API Gateway decodes the path before it gives it to a function.
+    let decoded_path = percent_decode_str(path).decode_utf8_lossy();
     let domain = domain(&parts.headers, *listening)?;
     if !is_readable(&domain, path, query) {
         return Err(BadRequest);
@@ -109,10 +111,10 @@ pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
     let headers = headers(&parts.headers, &domain, *peer, *listening);
     let (body, is_base64_encoded) = encode_body(&parts.headers, body);
     let now = OffsetDateTime::now_utc();
-    let event = HttpEvent {
+    let event = PayloadV2 {
         version: "2.0",
         route_key: &route.key(),
-        raw_path: path,
+        raw_path: &decoded_path,
         raw_query_string: query,
         cookies: cookies(&parts.headers),
         query_string_parameters: query_parameters(query),
@@ -123,7 +125,7 @@ pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
             domain_prefix: domain.split('.').next().unwrap_or_default(),
             http: HttpDescription {
                 method: parts.method.as_str(),
-                path,
+                path: &decoded_path,
                 protocol: protocol(parts.version),
                 source_ip: peer.ip().to_canonical().to_string(),
                 user_agent: headers.get(USER_AGENT.as_str()).map(String::as_str).unwrap_or_default(),
@@ -332,7 +334,7 @@ mod tests {
         let expected = json!({
             "version": "2.0",
             "routeKey": "POST /things/{id}",
-            "rawPath": "/things/a%20b",
+            "rawPath": "/things/a b",
             "rawQueryString": "x=1&y=%C3%A4+b&x=2",
             "cookies": ["k=1", "l=2"],
             "headers": {
@@ -352,7 +354,7 @@ mod tests {
                 "domainPrefix": "registry",
                 "http": {
                     "method": "POST",
-                    "path": "/things/a%20b",
+                    "path": "/things/a b",
                     "protocol": "HTTP/1.1",
                     "sourceIp": "192.0.2.7",
                     "userAgent": "curl/8",
@@ -377,7 +379,7 @@ mod tests {
             .header("X-Latin", HeaderValue::from_bytes(b"caf\xe9").unwrap())
             .header("X-Utf8", HeaderValue::from_bytes("caf\u{e9}".as_bytes()).unwrap());
         let request = request_of(&event_of(request, b"hello").unwrap());
-        assert_eq!(request.uri(), "http://127.0.0.1:9000/things/a%2Fb?x=%22");
+        assert_eq!(request.uri(), "http://127.0.0.1:9000/things/a/b?x=%22");
         assert_eq!(request.path_parameters().first("id"), Some("a/b"));
         assert_eq!(request.headers()["host"], "127.0.0.1:9000");
         assert_eq!(request.headers()["cookie"], "k=1");

@@ -254,7 +254,7 @@ mod tests {
             .send(Method::GET, "/workspaces/one", Some(registry.admin_token().expose()), None)
             .await
             .expect("a reply");
-        assert_eq!((reply.status.as_u16(), &reply.body["code"]), (500, &json!("store_unavailable")));
+        assert_eq!((reply.status.as_u16(), &reply.body["code"]), (503, &json!("store_unavailable")));
     }
 
     #[tokio::test]
@@ -281,7 +281,7 @@ mod tests {
             (b"GET /workspaces/a HTTP/1.0\r\n\r\n".to_vec(), "401"),
             (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
             (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
-            (b"DELETE /workspaces/a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
+            (b"PUT /workspaces/a HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
             (b"POST /workspaces HTTP/1.1\r\nHost: a\r\nContent-Length: 10485761\r\n\r\n".to_vec(), "413"),
             (get(&"a".repeat(1_000)), "400"),
             (get("registry.example"), "401"),
