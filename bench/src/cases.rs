@@ -33,12 +33,13 @@ pub enum Call {
     HandOver,
     Heartbeat,
     State,
+    Remove,
     Get,
 }
 
 impl Call {
     /// The floor first: the others are compared with it.
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Floor,
         Self::Create,
         Self::Refresh,
@@ -49,6 +50,7 @@ impl Call {
         Self::HandOver,
         Self::Heartbeat,
         Self::State,
+        Self::Remove,
         Self::Get,
     ];
     /// The ones whose cost may grow with the item.
@@ -64,6 +66,7 @@ impl Call {
             Self::Revoke => "admin-revoke",
             Self::HandOver => "admin-hand-over",
             Self::Heartbeat => "heartbeat",
+            Self::Remove => "admin-remove",
             Self::State | Self::Get => "get-workspace",
         }
     }
@@ -80,6 +83,7 @@ impl Call {
             | Self::Revoke
             | Self::HandOver
             | Self::Heartbeat
+            | Self::Remove
             | Self::Get => self.function(),
         }
     }
@@ -94,7 +98,8 @@ impl Call {
             | Self::Mint
             | Self::Revoke
             | Self::HandOver
-            | Self::Heartbeat => 2,
+            | Self::Heartbeat
+            | Self::Remove => 2,
         }
     }
 
@@ -108,6 +113,7 @@ impl Call {
             | Self::HandOver
             | Self::Heartbeat
             | Self::State
+            | Self::Remove
             | Self::Get => 200,
         }
     }
@@ -266,6 +272,12 @@ impl Case {
             Call::Revoke => {
                 let mut event = of_workspace(read(REVOKE), id);
                 event["headers"]["idempotency-key"] = uuid::Uuid::new_v4().to_string().into();
+                event
+            }
+            Call::Remove => {
+                let mut event = of_workspace(read(GET), id);
+                event["routeKey"] = "DELETE /workspaces/{id}".into();
+                event["requestContext"]["http"]["method"] = "DELETE".into();
                 event
             }
             Call::HandOver => {
