@@ -148,7 +148,8 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
     let unknown = || Err(format!("{status} {} as the answer to {op:?}", String::from_utf8_lossy(body)));
     if status >= 500 {
         // No fault of the network makes the registry itself fail.
-        let if_unavailable = if matches!(op, Op::Register { .. }) { 503 } else { 500 };
+        let is_for_agents = matches!(op, Op::Register { .. } | Op::Show { .. });
+        let if_unavailable = if is_for_agents { 503 } else { 500 };
         return match json["code"].as_str() {
             Some("store_unavailable") if status == if_unavailable => Ok(Answer::Unavailable),
             Some("contended") if status == 503 => Ok(Answer::Contended),
