@@ -6,6 +6,7 @@ use domain::id::{CommandId, WorkspaceId};
 use domain::random::Random;
 use domain::time::Timestamp;
 use domain::token::{NewToken, TokenHash};
+use domain::tree::Ancestors;
 use domain::workspace::{ApiToken, Epoch, Owner, OwnerHash, Profile, RegisteredBy, Status, Workspace};
 use serde_json::{Value, json};
 use shared::table::item::{Item, to_item};
@@ -210,10 +211,10 @@ impl Case {
                 role: Some("writer".to_owned()),
                 tier: Some(2),
                 runtime: Some("container".to_owned()),
-                parent_id: None,
                 external: false,
                 compute: None,
             },
+            ancestors: Ancestors::default(),
             url: AgentUrlPolicy::Public.check(Some("https://source.example.com/a2a")).unwrap(),
             agent_card: Some(AgentCard::parse(&card(self.card_kib)).unwrap()),
             created_at: now,

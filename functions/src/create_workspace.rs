@@ -6,11 +6,12 @@ use domain::operations::create::{
     Bootstrap, FirstTokenRole, OpenWithoutUrl, already_created, install_first_token, plan,
 };
 use domain::token::IssuedToken;
+use domain::tree::Ancestors;
 use domain::workspace::{Compute, Profile, Stored, Workspace};
 use serde::Serialize;
 use shared::api::command::request_id;
 use shared::prelude::*;
-use shared::table::store::{Created, WarmUp};
+use shared::table::store::Created;
 
 /// The function.
 pub struct CreateWorkspace {
@@ -24,6 +25,7 @@ pub struct CreateWorkspace {
 struct CreateBody {
     id: Option<WorkspaceId>,
     profile: Profile,
+    parent: Option<WorkspaceId>,
     url: Option<AgentUrl>,
     bootstrap: Option<Bootstrap>,
     chosen: Option<TokenHash>,
@@ -62,8 +64,6 @@ struct Connection {
 
 impl Function for CreateWorkspace {
     const AUDIENCE: Audience = Audience::Operators;
-    // Its policy allows PutItem alone.
-    const WARM_UP: WarmUp = WarmUp::Create;
 
     fn new(env: &Env<'_>, resources: Resources) -> Result<Self, ConfigError> {
         Ok(Self {
@@ -83,7 +83,8 @@ impl Function for CreateWorkspace {
 impl CreateWorkspace {
     async fn create(&self, request: HttpRequest) -> Result<Reply, Error> {
         request.require_admin(&self.admin)?;
-        let CreateBody { id, profile, url, bootstrap, chosen } = self.read_body(&request.fields()?)?;
+        let CreateBody { id, profile, parent, url, bootstrap, chosen } =
+            self.read_body(&request.fields()?)?;
         let (status, role) = plan(profile.external, url.is_some(), bootstrap).map_err(open_without_url)?;
         if role == FirstTokenRole::None && chosen.is_some() {
             let message = "An external workspace with a `url` has no token unless `bootstrap` is `closed`: send that, or no `auth_token_sha256`.";
@@ -95,8 +96,12 @@ impl CreateWorkspace {
         };
         log_workspace_id(&id);
         let created_op = request_id(request.request_id())?;
-        let mut workspace =
-            Workspace { url, ..Workspace::new(id, status, profile, Timestamp::now(), created_op) };
+        let ancestors = match parent {
+            Some(parent) => self.ancestors_of_children(&parent).await?,
+            None => Ancestors::default(),
+        };
+        let workspace = Workspace::new(id, status, profile, Timestamp::now(), created_op);
+        let mut workspace = Workspace { url, ancestors, ..workspace };
         let token = install_first_token(&mut workspace, role, chosen.as_ref(), &self.random);
         let sealed_because = token.as_ref().err().copied();
         let token = token.unwrap_or_default();
@@ -121,6 +126,18 @@ impl CreateWorkspace {
         reply(workspace, token, platform_url)
     }
 
+    /// The parent may be removed before the child is written. A child of a removed parent lives on all the same.
+    async fn ancestors_of_children(&self, parent: &WorkspaceId) -> Result<Ancestors, Error> {
+        let refused = |message| Err(Error::invalid("parent_id", message));
+        match self.store.get(parent).await? {
+            Some(Stored::Workspace(parent)) => Ancestors::of_children(&parent)
+                .map_or_else(|| refused("`parent_id` must name a workspace with at most 15 ancestors."), Ok),
+            Some(Stored::Tombstone(_)) | None => {
+                refused("`parent_id` must name a workspace that exists and was not removed.")
+            }
+        }
+    }
+
     fn read_body(&self, fields: &Fields<'_>) -> Result<CreateBody, Error> {
         let name =
             fields.parsed_text("name", "a string of 1 to 200 characters that is not blank", |name| {
@@ -132,7 +149,6 @@ impl CreateWorkspace {
             role: fields.text("role", 0..=200)?,
             tier: fields.integer("tier", 0..=255)?,
             runtime: fields.text("runtime", 0..=200)?,
-            parent_id: fields.text("parent_id", 0..=200)?,
             external: fields.flag("external")?,
             compute: fields.object("compute")?.map(|compute| read_compute(&compute)).transpose()?,
         };
@@ -142,6 +158,7 @@ impl CreateWorkspace {
         Ok(CreateBody {
             id: fields.workspace_id("id")?,
             profile,
+            parent: fields.workspace_id("parent_id")?,
             url: fields.agent_url(self.agent_urls)?,
             bootstrap,
             chosen: fields.chosen_token()?,

@@ -4,13 +4,14 @@
 //! `GET /workspaces/{id}/state`: what an agent asks after each heartbeat. Agents' loops end when it answers 404, so it does
 //! for a removed workspace alone.
 
-use domain::presence::{self, Liveness, Presence, Report};
+use domain::presence::{Presence, Report};
 use domain::token::Bearer;
 use domain::workspace::{Stored, Workspace};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::api::call::NoBody;
 use shared::prelude::*;
+use shared::table::many::Read;
 
 const STATE_ROUTE: &str = "GET /workspaces/{id}/state";
 
@@ -19,13 +20,6 @@ pub struct GetWorkspace {
     store: Store,
     admin: AdminAuth,
     offline_after_seconds: u32,
-}
-
-/// A workspace as it was read.
-struct Seen {
-    workspace: Workspace,
-    presence: Option<Presence>,
-    liveness: Liveness,
 }
 
 #[derive(Serialize)]
@@ -115,85 +109,78 @@ impl GetWorkspace {
 
     async fn get(&self, id: &WorkspaceId) -> Result<Reply, Error> {
         match self.store.get_with_presence(id).await? {
-            (Some(Stored::Workspace(workspace)), presence) => reply(self.see(*workspace, presence)),
-            (Some(Stored::Tombstone(_)), _) => Err(Error::WorkspaceRemoved),
-            (None, _) => Err(Error::WorkspaceNotFound),
+            Read { stored: Some(Stored::Workspace(workspace)), presence } => self.reply(&workspace, presence),
+            Read { stored: Some(Stored::Tombstone(_)), .. } => Err(Error::WorkspaceRemoved),
+            Read { stored: None, .. } => Err(Error::WorkspaceNotFound),
         }
     }
 
     async fn get_by_token(&self, id: &WorkspaceId, bearer: &Bearer) -> Result<Reply, Error> {
         match self.store.get_with_presence(id).await? {
-            (Some(Stored::Workspace(workspace)), presence) if workspace.is_live(&bearer.hash()) => {
-                reply(self.see(*workspace, presence))
+            Read { stored: Some(Stored::Workspace(workspace)), presence }
+                if workspace.is_live(&bearer.hash()) =>
+            {
+                self.reply(&workspace, presence)
             }
             // To a stranger, a workspace that does not exist looks like somebody else's.
-            (Some(Stored::Workspace(_) | Stored::Tombstone(_)) | None, _) => Err(Error::InvalidToken),
+            Read { stored: Some(Stored::Workspace(_) | Stored::Tombstone(_)) | None, .. } => {
+                Err(Error::InvalidToken)
+            }
         }
     }
 
     async fn state(&self, id: &WorkspaceId, bearer: &Bearer, is_admin: bool) -> Result<Reply, Error> {
-        match self.store.get_with_presence(id).await? {
-            (Some(Stored::Workspace(workspace)), presence)
-                if is_admin || workspace.is_live(&bearer.hash()) =>
-            {
-                let Seen { workspace, liveness, .. } = self.see(*workspace, presence);
+        let Read { stored, presence } = self.store.get_with_presence(id).await?;
+        match stored {
+            Some(Stored::Workspace(workspace)) if is_admin || workspace.is_live(&bearer.hash()) => {
+                let view = View::new(&workspace, presence.as_ref(), self.offline_after_seconds);
                 Reply::ok(&StateReply {
-                    workspace_id: workspace.id.as_str().to_owned(),
-                    status: liveness.as_str(),
+                    workspace_id: view.id(),
+                    status: view.status(),
                     paused: false,
                     deleted: false,
                     epoch: workspace.epoch.0,
                 })
             }
             // Said to any well-formed bearer: the workspace's own tokens are gone.
-            (Some(Stored::Tombstone(_)), _) => Err(Error::StateOfRemoved),
-            (None, _) if is_admin => Err(Error::WorkspaceNotFound),
-            (Some(Stored::Workspace(_)) | None, _) => Err(Error::InvalidToken),
+            Some(Stored::Tombstone(_)) => Err(Error::StateOfRemoved),
+            None if is_admin => Err(Error::WorkspaceNotFound),
+            Some(Stored::Workspace(_)) | None => Err(Error::InvalidToken),
         }
     }
 
-    fn see(&self, workspace: Workspace, presence: Option<Presence>) -> Seen {
-        let liveness =
-            presence::liveness(&workspace, presence.as_ref(), Timestamp::now(), self.offline_after_seconds);
-        Seen { workspace, presence, liveness }
+    fn reply(&self, workspace: &Workspace, presence: Option<Presence>) -> Result<Reply, Error> {
+        let view = View::new(workspace, presence.as_ref(), self.offline_after_seconds);
+        let heartbeat = view
+            .heartbeat()
+            .map(|beat| HeartbeatReply { at: beat.beat_at.rfc3339(), report: beat.report.clone() });
+        let profile = workspace.profile.clone();
+        Reply::ok(&WorkspaceReply {
+            id: view.id(),
+            name: profile.name,
+            status: view.status(),
+            url: view.url(),
+            agent_card: view.agent_card()?,
+            external: profile.external,
+            role: profile.role,
+            tier: profile.tier,
+            runtime: profile.runtime,
+            parent_id: view.parent_id(),
+            compute: profile.compute.map(|compute| ComputeReply {
+                instance_type: compute.instance_type,
+                volume_root_gb: compute.volume_root_gb,
+            }),
+            created_at: workspace.created_at.rfc3339(),
+            registered_at: workspace.registered_at.map(Timestamp::rfc3339),
+            revoked_at: workspace.revoked_at.map(Timestamp::rfc3339),
+            registered_by: workspace.registered_by.map(|by| by.as_str()),
+            epoch: workspace.epoch.0,
+            owner_epoch: workspace.owner.as_ref().map(|owner| owner.epoch.0),
+            last_seen_at: view.last_seen_at(),
+            heartbeat,
+            tokens: tokens(workspace),
+        })
     }
-}
-
-fn reply(seen: Seen) -> Result<Reply, Error> {
-    let Seen { workspace, presence, liveness } = seen;
-    let tokens = tokens(&workspace);
-    let last_seen_at = presence::last_seen(&workspace, presence.as_ref()).map(Timestamp::rfc3339);
-    let heartbeat = presence::current(&workspace, presence.as_ref())
-        .map(|beat| HeartbeatReply { at: beat.beat_at.rfc3339(), report: beat.report.clone() });
-    let agent_card = workspace.agent_card.map(|card| RawValue::from_string(card.into_string())).transpose();
-    let agent_card =
-        agent_card.map_err(|_| Error::Internal { cause: "the stored agent card is not JSON".to_owned() })?;
-    let profile = workspace.profile;
-    Reply::ok(&WorkspaceReply {
-        id: workspace.id.as_str().to_owned(),
-        name: profile.name,
-        status: liveness.as_str(),
-        url: workspace.url.map(|url| url.as_str().to_owned()),
-        agent_card,
-        external: profile.external,
-        role: profile.role,
-        tier: profile.tier,
-        runtime: profile.runtime,
-        parent_id: profile.parent_id,
-        compute: profile.compute.map(|compute| ComputeReply {
-            instance_type: compute.instance_type,
-            volume_root_gb: compute.volume_root_gb,
-        }),
-        created_at: workspace.created_at.rfc3339(),
-        registered_at: workspace.registered_at.map(Timestamp::rfc3339),
-        revoked_at: workspace.revoked_at.map(Timestamp::rfc3339),
-        registered_by: workspace.registered_by.map(|by| by.as_str()),
-        epoch: workspace.epoch.0,
-        owner_epoch: workspace.owner.map(|owner| owner.epoch.0),
-        last_seen_at,
-        heartbeat,
-        tokens,
-    })
 }
 
 /// The live tokens: the owner's first, then the API tokens by age. A seal is no token.

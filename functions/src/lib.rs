@@ -2,19 +2,23 @@
 //! `bin/`, a line in `for_each_function!`, and its entry in `template.yaml`.
 
 mod admin_hand_over;
+mod admin_list;
 mod admin_mint_token;
 mod admin_remove;
 mod admin_revoke;
 mod create_workspace;
+mod discover;
 mod get_workspace;
 mod heartbeat;
 mod register;
 
 pub use admin_hand_over::AdminHandOver;
+pub use admin_list::AdminList;
 pub use admin_mint_token::AdminMintToken;
 pub use admin_remove::AdminRemove;
 pub use admin_revoke::AdminRevoke;
 pub use create_workspace::CreateWorkspace;
+pub use discover::Discover;
 pub use get_workspace::GetWorkspace;
 pub use heartbeat::Heartbeat;
 pub use register::Register;
@@ -29,6 +33,8 @@ macro_rules! for_each_function {
             ("register", $crate::Register),
             ("heartbeat", $crate::Heartbeat),
             ("get-workspace", $crate::GetWorkspace),
+            ("discover", $crate::Discover),
+            ("admin-list", $crate::AdminList),
             ("admin-mint-token", $crate::AdminMintToken),
             ("admin-revoke", $crate::AdminRevoke),
             ("admin-hand-over", $crate::AdminHandOver),

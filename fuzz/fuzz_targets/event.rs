@@ -36,6 +36,9 @@ enum Function {
     Get,
     State,
     Heartbeat,
+    Discover,
+    Peers,
+    List,
     Remove,
 }
 
@@ -91,6 +94,7 @@ enum Header {
     ForwardedProto,
     TraceId,
     ContentLength,
+    WorkspaceId,
     Other(String),
 }
 
@@ -233,6 +237,8 @@ impl Function {
             Self::Mint => "admin-mint-token",
             Self::Get | Self::State => "get-workspace",
             Self::Heartbeat => "heartbeat",
+            Self::Discover | Self::Peers => "discover",
+            Self::List => "admin-list",
             Self::Remove => "admin-remove",
         }
     }
@@ -248,6 +254,9 @@ impl Function {
             Self::Get => ("GET", "/workspaces/{id}"),
             Self::State => ("GET", "/workspaces/{id}/state"),
             Self::Heartbeat => ("POST", "/registry/heartbeat"),
+            Self::Discover => ("GET", "/registry/discover/{id}"),
+            Self::Peers => ("GET", "/registry/{id}/peers"),
+            Self::List => ("GET", "/workspaces"),
             Self::Remove => ("DELETE", "/workspaces/{id}"),
         }
     }
@@ -263,12 +272,18 @@ impl Function {
             | Self::Get
             | Self::State
             | Self::Heartbeat
+            | Self::Discover
+            | Self::Peers
+            | Self::List
             | Self::Remove => json!({"workspace_id": id}),
         }
     }
 
     fn is_for_admins(self) -> bool {
-        !matches!(self, Self::Register | Self::Get | Self::State | Self::Heartbeat)
+        !matches!(
+            self,
+            Self::Register | Self::Get | Self::State | Self::Heartbeat | Self::Discover | Self::Peers
+        )
     }
 
     fn usual(self, id: &str) -> Value {
@@ -277,7 +292,14 @@ impl Function {
             Self::Register => json!({"id": id, "agent_card": {}, "url": "https://a.example"}),
             Self::HandOver => json!({"successor_token_sha256": hash(&chosen(0))}),
             Self::Heartbeat => json!({"workspace_id": id, "current_task": "t", "error_rate": 0.5}),
-            Self::Revoke | Self::Mint | Self::Get | Self::State | Self::Remove => json!({}),
+            Self::Revoke
+            | Self::Mint
+            | Self::Get
+            | Self::State
+            | Self::Discover
+            | Self::Peers
+            | Self::List
+            | Self::Remove => json!({}),
         }
     }
 }
@@ -367,6 +389,7 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
             Header::ForwardedProto => "x-forwarded-proto",
             Header::TraceId => "x-amzn-trace-id",
             Header::ContentLength => "content-length",
+            Header::WorkspaceId => "x-workspace-id",
             Header::Other(name) => name,
         };
         // The gateway lets no control characters through.
@@ -377,6 +400,9 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
         }
     }
     headers.insert("host".to_owned(), json!(domain));
+    if matches!(function, Function::Discover) {
+        headers.entry("x-workspace-id").or_insert_with(|| json!(known_id(history, 0)));
+    }
     let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
     let authorization = match &http.bearer {
         Bearer::None => None,
@@ -428,6 +454,10 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
     });
     if !cookies.is_empty() {
         event["cookies"] = json!(cookies);
+    }
+    if !http.query.is_empty() {
+        event["queryStringParameters"] =
+            json!({"after": http.query, "limit": http.query, "parent_id": http.query});
     }
     if let Some(id) = id {
         event["pathParameters"] = json!({"id": id});

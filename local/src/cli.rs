@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use domain::agent_url::AgentUrlPolicy;
+use domain::tree::Roots;
 use tracing::level_filters::LevelFilter;
 use uuid::Uuid;
 
@@ -56,6 +57,9 @@ struct ServeOptions {
     /// Where an agent's URL may point: public, private or any
     #[arg(long, value_name = "POLICY", default_value = AgentUrlPolicy::Any.as_str(), value_parser = policy)]
     agent_url_policy: AgentUrlPolicy,
+    /// Lets workspaces without a parent see each other
+    #[arg(long)]
+    roots_are_peers: bool,
 }
 
 /// Why the program ends with a failure. Each is one sentence.
@@ -117,6 +121,7 @@ async fn serve(options: ServeOptions, out: &mut (dyn Write + Send)) -> Result<()
             None => AdminToken::generate(),
         },
         agent_url_policy: options.agent_url_policy,
+        roots: if options.roots_are_peers { Roots::Peers } else { Roots::Strangers },
         ..Options::default()
     };
     let registry = tokio::select! {

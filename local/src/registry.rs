@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use domain::agent_url::AgentUrlPolicy;
 use domain::random::Random;
+use domain::tree::Roots;
 use shared::lambda::start::Resources;
 use tokio::net::TcpListener;
 use uuid::Uuid;
@@ -39,6 +40,8 @@ pub struct Options {
     pub admin_token: AdminToken,
     /// Where an agent's URL may point.
     pub agent_url_policy: AgentUrlPolicy,
+    /// Whether workspaces without a parent see each other.
+    pub roots: Roots,
     /// The registry's address in answers, when it is not the one that the caller uses.
     pub platform_url: Option<String>,
     /// Where tokens and ids come from.
@@ -58,6 +61,7 @@ impl Default for Options {
             table_name: DEFAULT_TABLE_NAME.to_owned(),
             admin_token: AdminToken::generate(),
             agent_url_policy: AgentUrlPolicy::Any,
+            roots: Roots::Strangers,
             platform_url: None,
             random: Random::OS,
             store_endpoint: None,
@@ -121,6 +125,7 @@ impl Registry {
             ("AdminTokenSha256", options.admin_token.sha256()),
             ("AgentUrlPolicy", options.agent_url_policy.as_str().to_owned()),
             ("PlatformUrl", options.platform_url.unwrap_or_default()),
+            ("RootsArePeers", (options.roots == Roots::Peers).to_string()),
         ]);
         let functions = Functions::new(&template, &parameters, &options.table_name, &resources)?;
         let functions = Arc::new(functions);

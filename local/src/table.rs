@@ -8,12 +8,12 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableDescription,
-    TableStatus,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
+    ProjectionType, ScalarAttributeType, TableDescription, TableStatus,
 };
 
 use crate::engine::{self, one_line};
-use crate::template::TableDefinition;
+use crate::template::{KeyElement, TableDefinition};
 
 /// How often, and how many times, it is looked whether the table is ready.
 const POLL: (Duration, u32) = (Duration::from_millis(100), 300);
@@ -44,7 +44,7 @@ pub enum TableError {
 /// Makes the table when it is not there, and waits until it can be used.
 ///
 /// # Errors
-/// [`TableError`], also when there is a table of that name with another key.
+/// [`TableError`], also when there is a table of that name with other keys or indexes.
 pub async fn ensure(endpoint: &str, name: &str, definition: &TableDefinition) -> Result<(), TableError> {
     let table = Table { client: engine::client(endpoint), endpoint, name, definition };
     if !table.is_ready().await? {
@@ -83,17 +83,28 @@ impl Table<'_> {
             Err(error) => return Err(self.refused(&error)),
         };
         let Some(table) = table else { return Ok(false) };
-        if !self.has_key_of(&table) {
-            return Err(self.failed("it is there with another key than template.yaml gives it".to_owned()));
+        if !self.has_keys_of(&table) {
+            let reason = "it is there with other keys or indexes than template.yaml gives it";
+            return Err(self.failed(reason.to_owned()));
         }
         Ok(table.table_status == Some(TableStatus::Active))
     }
 
-    fn has_key_of(&self, table: &TableDescription) -> bool {
-        let found = table.key_schema().iter().map(|key| (key.attribute_name(), key.key_type().as_str()));
-        let wanted =
-            self.definition.key_schema.iter().map(|key| (key.attribute_name.as_str(), key.key_type.as_str()));
-        found.eq(wanted)
+    fn has_keys_of(&self, table: &TableDescription) -> bool {
+        let is_same = |found: &[KeySchemaElement], wanted: &[KeyElement]| {
+            let found = found.iter().map(|key| (key.attribute_name(), key.key_type().as_str()));
+            found.eq(wanted.iter().map(|key| (key.attribute_name.as_str(), key.key_type.as_str())))
+        };
+        let (found, wanted) =
+            (table.global_secondary_indexes(), self.definition.global_secondary_indexes.as_slice());
+        is_same(table.key_schema(), &self.definition.key_schema)
+            && found.len() == wanted.len()
+            && wanted.iter().all(|wanted| {
+                found.iter().any(|found| {
+                    found.index_name() == Some(&wanted.index_name)
+                        && is_same(found.key_schema(), &wanted.key_schema)
+                })
+            })
     }
 
     async fn create(&self) -> Result<(), TableError> {
@@ -110,12 +121,15 @@ impl Table<'_> {
             request =
                 request.attribute_definitions(attribute.map_err(|error| self.failed(one_line(&error)))?);
         }
-        for key in &self.definition.key_schema {
-            let key = KeySchemaElement::builder()
-                .attribute_name(&key.attribute_name)
-                .key_type(KeyType::from(key.key_type.as_str()))
+        request = request.set_key_schema(Some(self.key_schema(&self.definition.key_schema)?));
+        for index in &self.definition.global_secondary_indexes {
+            let projection = ProjectionType::from(index.projection.projection_type.as_str());
+            let index = GlobalSecondaryIndex::builder()
+                .index_name(&index.index_name)
+                .set_key_schema(Some(self.key_schema(&index.key_schema)?))
+                .projection(Projection::builder().projection_type(projection).build())
                 .build();
-            request = request.key_schema(key.map_err(|error| self.failed(one_line(&error)))?);
+            request = request.global_secondary_indexes(index.map_err(|error| self.failed(one_line(&error)))?);
         }
         match request.send().await {
             Ok(_) => Ok(()),
@@ -127,6 +141,17 @@ impl Table<'_> {
             }
             Err(error) => Err(self.refused(&error)),
         }
+    }
+
+    fn key_schema(&self, keys: &[KeyElement]) -> Result<Vec<KeySchemaElement>, TableError> {
+        let element = |key: &KeyElement| {
+            let element = KeySchemaElement::builder()
+                .attribute_name(&key.attribute_name)
+                .key_type(KeyType::from(key.key_type.as_str()))
+                .build();
+            element.map_err(|error| self.failed(one_line(&error)))
+        };
+        keys.iter().map(element).collect()
     }
 
     fn refused<E>(&self, error: &SdkError<E>) -> TableError
@@ -181,15 +206,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_table_with_another_key_is_refused() {
+    async fn a_table_with_other_keys_is_refused() {
         let engine = EmbeddedEngine::start(None).await.expect("an engine");
         let mut other = table_definition();
         other.key_schema[0].attribute_name = "id".to_owned();
         other.attribute_definitions[0].attribute_name = "id".to_owned();
+        other.attribute_definitions.truncate(1);
+        other.global_secondary_indexes.clear();
         ensure(engine.endpoint(), "workspaces", &other).await.expect("a table");
+        let mut without_index = table_definition();
+        without_index.attribute_definitions.truncate(1);
+        without_index.global_secondary_indexes.clear();
+        ensure(engine.endpoint(), "older", &without_index).await.expect("a table");
+        let refused = ensure(engine.endpoint(), "older", &table_definition()).await;
+        assert!(refused.is_err(), "it has no index");
         let refused = ensure(engine.endpoint(), "workspaces", &table_definition()).await;
         let error = refused.expect_err("another key").to_string();
-        assert!(error.ends_with("it is there with another key than template.yaml gives it."), "{error}");
+        assert!(
+            error.ends_with("it is there with other keys or indexes than template.yaml gives it."),
+            "{error}"
+        );
     }
 
     #[tokio::test]

@@ -50,12 +50,35 @@ enum Variable {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct TableDefinition {
-    /// The attributes that the key is made of.
+    /// The attributes that the keys are made of.
     pub attribute_definitions: Vec<AttributeDefinition>,
     /// The key.
     pub key_schema: Vec<KeyElement>,
     /// How its use is paid for.
     pub billing_mode: String,
+    /// Other keys by which items are found.
+    #[serde(default)]
+    pub global_secondary_indexes: Vec<IndexDefinition>,
+}
+
+/// A global secondary index.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct IndexDefinition {
+    /// Its name.
+    pub index_name: String,
+    /// Its key.
+    pub key_schema: Vec<KeyElement>,
+    /// What it holds besides the keys.
+    pub projection: Projection,
+}
+
+/// What an index holds.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Projection {
+    /// `KEYS_ONLY` or `ALL`.
+    pub projection_type: String,
 }
 
 /// An attribute's name and type.
@@ -336,6 +359,8 @@ fn read<T: DeserializeOwned>(place: &str, value: Value) -> Result<T, TemplateErr
 
 #[cfg(test)]
 mod tests {
+    use shared::table::item::BY_PARENT;
+
     use super::*;
 
     const SMALL: &str = r#"
@@ -424,5 +449,7 @@ Resources:
         assert_eq!(template.table.key_schema.len(), 1);
         assert_eq!(template.table.key_schema[0].attribute_name, "workspace_id");
         assert_eq!(template.table.billing_mode, "PAY_PER_REQUEST");
+        let indexes = template.table.global_secondary_indexes.iter();
+        assert_eq!(indexes.map(|index| index.index_name.as_str()).collect::<Vec<_>>(), [BY_PARENT]);
     }
 }

@@ -12,6 +12,7 @@ use hyper::{Request, Response};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
@@ -35,6 +36,8 @@ pub enum Fault {
     CutBody,
     /// It reaches the store twice; the first reply is passed on.
     Duplicate,
+    /// BatchGetItem answers that it processed none of the keys. The store does not see the request.
+    Unprocessed,
     /// A page of HTML with this status, as from something on the way that is not the store. The store does not see it.
     Page(u16),
 }
@@ -257,6 +260,14 @@ async fn handle(
             parts.headers.remove("content-length");
             parts.headers.remove("x-amz-crc32");
             Ok(Response::from_parts(parts, Full::new(body.slice(..body.len() / 2))))
+        }
+        Some(Fault::Unprocessed) => {
+            let asked = request.into_body().collect().await.map_err(|never: Infallible| never);
+            let Ok(asked) = asked.map(|body| body.to_bytes());
+            let mut asked: Value = serde_json::from_slice(&asked).unwrap();
+            let answer = json!({"Responses": {}, "UnprocessedKeys": asked["RequestItems"].take()});
+            let response = Response::builder().header("content-type", "application/x-amz-json-1.0");
+            Ok(response.body(Full::new(Bytes::from(answer.to_string()))).unwrap())
         }
         Some(Fault::Page(status)) => {
             let page = Full::new(Bytes::from_static(b"<html><body>Be right back.</body></html>"));

@@ -8,6 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::agent_url::AgentUrlPolicy;
 use domain::random::Random;
+use domain::tree::Roots;
 use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -72,7 +73,7 @@ impl std::fmt::Display for Route {
 }
 
 /// All routes, those of one workspace for this one. Asked in this order, each succeeds.
-pub fn routes(id: &str) -> [Route; 10] {
+pub fn routes(id: &str) -> [Route; 13] {
     let of = |rest: &str| format!("/admin/workspaces/{id}/{rest}");
     let successor = json!({"successor_token_sha256": sha256("a successor's token")});
     let registration = json!({"id": id, "agent_card": {}});
@@ -81,6 +82,9 @@ pub fn routes(id: &str) -> [Route; 10] {
         (Method::POST, "/registry/register".to_owned(), false, Some(registration)),
         (Method::POST, "/registry/heartbeat".to_owned(), false, Some(json!({"workspace_id": id}))),
         (Method::GET, format!("/workspaces/{id}/state"), false, None),
+        (Method::GET, format!("/registry/discover/{id}"), false, None),
+        (Method::GET, format!("/registry/{id}/peers"), false, None),
+        (Method::GET, "/workspaces".to_owned(), true, None),
         (Method::POST, of("hand-over"), true, Some(successor)),
         (Method::DELETE, of("hand-over"), true, Some(json!({}))),
         (Method::POST, of("tokens"), true, Some(json!({}))),
@@ -96,11 +100,13 @@ pub struct Setup {
     pub random: Random,
     pub agent_url_policy: AgentUrlPolicy,
     pub platform_url: Option<String>,
+    pub roots: Roots,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { random: Random::OS, agent_url_policy: AgentUrlPolicy::Public, platform_url: None }
+        let (agent_url_policy, roots) = (AgentUrlPolicy::Public, Roots::Strangers);
+        Self { random: Random::OS, agent_url_policy, platform_url: None, roots }
     }
 }
 
@@ -152,6 +158,7 @@ impl World {
             admin_token,
             agent_url_policy: setup.agent_url_policy,
             platform_url: setup.platform_url,
+            roots: setup.roots,
             random: setup.random,
             store_endpoint: Some(proxy.url().to_owned()),
             ..Options::default()
@@ -217,7 +224,12 @@ impl World {
     /// A request to this route, without a body so far.
     pub fn request(&self, route: &Route, bearer: Option<&str>) -> reqwest::RequestBuilder {
         let url = format!("{}{}", self.registry.url(), route.path);
-        authorized(self.http.request(route.method.clone(), url), bearer)
+        let request = authorized(self.http.request(route.method.clone(), url), bearer);
+        match route.path.strip_prefix("/registry/discover/") {
+            // The caller asks where it is itself.
+            Some(id) => request.header("x-workspace-id", id),
+            None => request,
+        }
     }
 
     /// The bearer that this route accepts: the admin token, or the owner's.
@@ -286,6 +298,25 @@ impl World {
         let body = json!({"id": id, "name": "open", "external": true, "url": "https://source.example"});
         assert_eq!(self.create(body).await.status, 201);
         id
+    }
+
+    /// A spawned workspace with this parent: its id and its owner token.
+    pub async fn child_of(&self, parent: &str) -> (String, String) {
+        let id = self.new_id();
+        let reply = self.create(json!({"id": id, "name": "child", "parent_id": parent})).await;
+        assert_eq!(reply.status, 201, "{}", reply.text);
+        (id, reply.token())
+    }
+
+    /// Asks where this workspace is, as another one.
+    pub async fn discover(&self, id: &str, caller: &str, bearer: Option<&str>) -> Reply {
+        let request = self.http.get(format!("{}/registry/discover/{id}", self.registry.url()));
+        self.send(authorized(request, bearer).header("x-workspace-id", caller)).await
+    }
+
+    /// One page of a workspace's peers.
+    pub async fn peers(&self, id: &str, bearer: Option<&str>) -> Reply {
+        self.get(&format!("/registry/{id}/peers"), bearer).await
     }
 
     pub async fn register(&self, bearer: Option<&str>, body: Value) -> Reply {

@@ -5,6 +5,7 @@
 //! | how every write is made, and why it is right under races | [`protocol`] |
 //! | who may do what: one file per operation | [`operations`] |
 //! | one workspace as a value | [`workspace`] |
+//! | the tree of workspaces, and who may see whom | [`tree`] |
 //! | heartbeats, and whether an agent is alive | [`presence`] |
 //! | what a write changes | [`mod@write`] |
 //! | what a token looks like, and how it is kept secret | [`token`] |
@@ -22,5 +23,6 @@ pub mod protocol;
 pub mod random;
 pub mod time;
 pub mod token;
+pub mod tree;
 pub mod workspace;
 pub mod write;

@@ -7,6 +7,7 @@ use crate::agent_url::AgentUrl;
 use crate::id::{CommandId, WorkspaceId};
 use crate::time::Timestamp;
 use crate::token::{TokenHash, TokenPrefix};
+use crate::tree::Ancestors;
 
 /// How many API tokens one workspace may have.
 pub const API_TOKEN_LIMIT: usize = 20;
@@ -264,8 +265,6 @@ pub struct Profile {
     pub tier: Option<u64>,
     /// What the agent runs on.
     pub runtime: Option<String>,
-    /// The workspace that this one belongs to.
-    pub parent_id: Option<String>,
     /// Whether the agent runs outside the platform.
     pub external: bool,
     /// The machine it was asked to run on.
@@ -281,6 +280,8 @@ pub struct Workspace {
     pub status: Status,
     /// What its creator said about it.
     pub profile: Profile,
+    /// Where it is in the tree. It never changes.
+    pub ancestors: Ancestors,
     /// Where the agent can be reached; `None` when it has no inbound endpoint or has not registered.
     pub url: Option<AgentUrl>,
     /// The agent's card; `None` before the first registration.
@@ -310,7 +311,7 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// A workspace at its first epoch, with an open door and no token.
+    /// A root workspace at its first epoch, with an open door and no token.
     pub fn new(
         id: WorkspaceId,
         status: Status,
@@ -322,6 +323,7 @@ impl Workspace {
             id,
             status,
             profile,
+            ancestors: Ancestors::default(),
             url: None,
             agent_card: None,
             created_at,

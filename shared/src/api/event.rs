@@ -11,7 +11,7 @@ use domain::id::{CommandId, WorkspaceId};
 use domain::time::Timestamp;
 use domain::token::Bearer;
 use http::header::{
-    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, RETRY_AFTER, WWW_AUTHENTICATE,
+    AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpRequest;
@@ -343,6 +343,36 @@ impl HttpRequest {
         Ok(id)
     }
 
+    /// A workspace id in a header; `None` without the header.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] names the header when it does not follow the grammar, or is there twice.
+    pub fn header_id(&self, header: &'static str) -> Result<Option<WorkspaceId>, Error> {
+        let mut values = self.request.headers().get_all(header).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        let id = value.to_str().ok().filter(|_| values.next().is_none()).and_then(WorkspaceId::parse);
+        let message = || format!("The `{header}` header must be {}.", WorkspaceId::GRAMMAR);
+        id.map(Some).ok_or_else(|| Error::invalid(header, message()))
+    }
+
+    /// A parameter of the query string that `parse` accepts; `None` without the parameter. `expected` completes the sentence "The
+    /// query parameter must be …".
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] names the parameter when it is anything else, or is there twice.
+    pub fn query<T>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<Option<T>, Error> {
+        let Some(parameters) = self.request.query_string_parameters_ref() else { return Ok(None) };
+        let Some(values) = parameters.all(name) else { return Ok(None) };
+        let value = if let [value] = values.as_slice() { parse(value) } else { None };
+        let message = || format!("The query parameter `{name}` must be {expected}.");
+        value.map(Some).ok_or_else(|| Error::invalid(name, message()))
+    }
+
     fn admin_call<B: Body>(&self, admin: &AdminAuth) -> Result<AdminCall<B>, Error> {
         self.require_admin(admin)?;
         let workspace_id = self.workspace_id()?;
@@ -376,6 +406,7 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 pub struct Reply {
     status: StatusCode,
     body: Box<RawValue>,
+    link: Option<HeaderValue>,
 }
 
 impl Reply {
@@ -398,7 +429,18 @@ impl Reply {
     fn new(status: StatusCode, body: &impl Serialize) -> Result<Self, Error> {
         let body = to_raw_value(body)
             .map_err(|error| Error::Internal { cause: format!("the body cannot be serialised: {error}") })?;
-        Ok(Self { status, body })
+        Ok(Self { status, body, link: None })
+    }
+
+    /// With a link to the next page (RFC 8288).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when this is not a URL that a header can hold.
+    pub fn with_next(self, url: &str) -> Result<Self, Error> {
+        let link = HeaderValue::from_str(&format!("<{url}>; rel=\"next\""));
+        let link =
+            link.map_err(|_| Error::Internal { cause: "the link to the next page is no URL".to_owned() })?;
+        Ok(Self { link: Some(link), ..self })
     }
 }
 
@@ -415,10 +457,10 @@ struct ErrorBody<'a> {
 }
 
 fn render(outcome: Result<Reply, Error>, audience: Audience, request_id: &str) -> Response<HttpBody> {
-    let (status, body, challenge, retry_after) = match outcome {
-        Ok(Reply { status, body }) => {
+    let (status, body, headers) = match outcome {
+        Ok(Reply { status, body, link }) => {
             tracing::info!(status = status.as_u16(), "answered");
-            (status, Box::<str>::from(body).into_string(), None, None)
+            (status, Box::<str>::from(body).into_string(), [(LINK, link), (RETRY_AFTER, None)])
         }
         Err(error) => {
             let http = error.http(audience);
@@ -429,19 +471,20 @@ fn render(outcome: Result<Reply, Error>, audience: Audience, request_id: &str) -
             let body = ErrorBody { error: error.to_string(), code: http.code, request_id, field, deleted };
             // Serialising strings cannot fail.
             let body = serde_json::to_string(&body).unwrap_or_default();
-            (http.status, body, http.challenge, http.retry_after)
+            let header = |value: Option<&'static str>| value.map(HeaderValue::from_static);
+            (
+                http.status,
+                body,
+                [(WWW_AUTHENTICATE, header(http.challenge)), (RETRY_AFTER, header(http.retry_after))],
+            )
         }
     };
     let mut response = Response::new(HttpBody::Text(body));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    for (name, value) in [(WWW_AUTHENTICATE, challenge), (RETRY_AFTER, retry_after)] {
-        if let Some(value) = value {
-            headers.insert(name, HeaderValue::from_static(value));
-        }
-    }
+    let response_headers = response.headers_mut();
+    response_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response_headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response_headers.extend(headers.into_iter().filter_map(|(name, value)| Some((name, value?))));
     response
 }
 

@@ -6,3 +6,4 @@ pub mod command;
 pub mod error;
 pub mod event;
 pub mod fields;
+pub mod view;

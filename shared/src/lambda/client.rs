@@ -1,7 +1,8 @@
 //! The DynamoDB client, with time limits that let a function always answer before Lambda stops it.
 //!
-//! A call makes at most 3 requests to the store (guarantee G13). Each may take `OPERATION_TIMEOUT` with all its retries, so 9 s
-//! together. The functions' own time-out in `template.yaml` is 10 s.
+//! A call that writes makes at most 3 requests to the store (guarantee G13). Each may take `OPERATION_TIMEOUT` with all its
+//! retries, so `CALL_TIMEOUT` together. A call that lists makes more, and ends after the same time. The functions' own time-out
+//! in `template.yaml` is 10 s.
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use aws_sdk_dynamodb::config::{
 };
 use aws_types::SdkConfig;
 
+use crate::api::error::Error;
 use crate::lambda::config::{ConfigError, Env};
 
 /// For the TCP and TLS handshakes. DynamoDB is in the same region, a few milliseconds away.
@@ -21,6 +23,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
 const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// For one request with all its attempts.
 const OPERATION_TIMEOUT: Duration = Duration::from_millis(3_000);
+/// For a call with all its requests.
+const CALL_TIMEOUT: Duration = Duration::from_millis(9_000);
 /// The SDK's retries are the only ones: a second layer would multiply them.
 const MAX_ATTEMPTS: u32 = 3;
 /// The upper bound of the random wait before the first retry. The SDK's default of 1 s would use up the time.
@@ -59,6 +63,15 @@ fn sdk_config(env: &Env<'_>) -> Result<aws_types::sdk_config::Builder, ConfigErr
         .use_dual_stack(env.get("AWS_USE_DUALSTACK_ENDPOINT").as_deref() == Some("true"));
     config.set_endpoint_url(env.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| env.get("AWS_ENDPOINT_URL")));
     Ok(config)
+}
+
+/// Ends a call that may make more requests than there is time for.
+///
+/// # Errors
+/// The call's own, or [`Error::StoreUnavailable`] when the time is up.
+pub async fn within_call_timeout<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let timed_out = |_| Error::StoreUnavailable { cause: "the call's time is up".to_owned() };
+    tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(timed_out)?
 }
 
 /// A client with this registry's timeouts and retries.

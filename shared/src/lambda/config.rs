@@ -1,6 +1,7 @@
 //! Configuration: environment variables, read once at start. Each function reads only the ones it needs.
 
 use domain::agent_url::AgentUrlPolicy;
+use domain::tree::Roots;
 use url::Url;
 
 use crate::api::admin::AdminAuth;
@@ -13,9 +14,10 @@ pub const ADMIN_TOKEN_SHA256: &str = "ADMIN_TOKEN_SHA256";
 pub const AGENT_URL_POLICY: &str = "AGENT_URL_POLICY";
 /// The registry's own address in answers, when it has a custom domain.
 pub const PLATFORM_URL: &str = "PLATFORM_URL";
-
 /// How long after it was last seen an agent is offline, in seconds.
 pub const OFFLINE_AFTER_SECONDS: &str = "OFFLINE_AFTER_SECONDS";
+/// Whether roots see each other: `true` or `false`.
+pub const ROOTS_ARE_PEERS: &str = "ROOTS_ARE_PEERS";
 
 /// A source of variables: the process's environment, or a map.
 pub struct Env<'a>(Box<LookUp<'a>>);
@@ -110,6 +112,19 @@ impl<'a> Env<'a> {
         Ok(seconds.unwrap_or(90))
     }
 
+    /// [`ROOTS_ARE_PEERS`], by default `false`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is neither `true` nor `false`.
+    pub fn roots(&self) -> Result<Roots, ConfigError> {
+        let roots = self.optional(ROOTS_ARE_PEERS, "it must be `true` or `false`", |text| match text {
+            "true" => Some(Roots::Peers),
+            "false" => Some(Roots::Strangers),
+            _ => None,
+        })?;
+        Ok(roots.unwrap_or(Roots::Strangers))
+    }
+
     /// A variable that Lambda itself sets.
     ///
     /// # Errors
@@ -154,6 +169,8 @@ mod tests {
             (ADMIN_TOKEN_SHA256, with("hunter2").admin_auth().err()),
             (AGENT_URL_POLICY, with("Public").agent_url_policy().err()),
             (PLATFORM_URL, with("https://a\"; rm -rf /").platform_url().err()),
+            (OFFLINE_AFTER_SECONDS, with("0").offline_after_seconds().err()),
+            (ROOTS_ARE_PEERS, with("yes").roots().err()),
         ];
         for (variable, error) in errors {
             let line = error.expect(variable).to_string();
@@ -170,6 +187,8 @@ mod tests {
             assert!(env.admin_auth().unwrap_err().to_string().starts_with("ADMIN_TOKEN_SHA256 is not set: "));
             assert_eq!(env.agent_url_policy(), Ok(AgentUrlPolicy::Public));
             assert_eq!(env.platform_url(), Ok(None));
+            assert_eq!(env.offline_after_seconds(), Ok(90));
+            assert_eq!(env.roots(), Ok(Roots::Strangers));
         }
     }
 

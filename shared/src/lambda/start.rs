@@ -13,7 +13,7 @@ use crate::api::error::Audience;
 use crate::api::event::{Answer, Event};
 use crate::lambda::config::{ConfigError, Env};
 use crate::lambda::{client, logging};
-use crate::table::store::{Store, WarmUp};
+use crate::table::store::Store;
 
 /// What a function uses besides its configuration.
 #[derive(Clone, Debug)]
@@ -28,8 +28,6 @@ pub struct Resources {
 pub trait Function: Sized + Send + Sync + 'static {
     /// Who calls it.
     const AUDIENCE: Audience;
-    /// The request that opens the connection to the store during init.
-    const WARM_UP: WarmUp = WarmUp::Read;
 
     /// Sets the function up from its environment variables.
     ///
@@ -90,14 +88,14 @@ async fn set_up<F: Function>(env: &Env<'_>) -> Result<F, ConfigError> {
     let dynamodb = client::from_environment(env)?;
     let store = Store::new(dynamodb.clone(), env.table_name()?);
     let function = F::new(env, Resources { dynamodb, random: Random::OS })?;
-    warm_up(&store, F::WARM_UP).await;
+    warm_up(&store).await;
     Ok(function)
 }
 
 /// Opens the connection to the store during init, which has the full CPU and makes no caller wait. If that fails or takes
 /// too long, the function starts all the same: the first call then opens the connection, or reports what is wrong.
-async fn warm_up(store: &Store, request: WarmUp) {
-    match tokio::time::timeout(client::WARM_UP_TIMEOUT, store.warm_up(request)).await {
+async fn warm_up(store: &Store) {
+    match tokio::time::timeout(client::WARM_UP_TIMEOUT, store.warm_up()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!("the store could not be asked during init: {error}"),
         Err(_) => tracing::warn!("the store could not be asked during init: no response in time"),

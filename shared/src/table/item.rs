@@ -10,6 +10,7 @@ use domain::id::{CommandId, WorkspaceId};
 use domain::presence::{Presence, Report};
 use domain::time::Timestamp;
 use domain::token::{TokenHash, TokenPrefix};
+use domain::tree::Ancestors;
 use domain::workspace::{
     ApiToken, CommandKind, Compute, Epoch, LastCommand, Owner, OwnerHash, Profile, RegisteredBy, RevokeScope,
     Status, Stored, Successor, Tombstone, Workspace,
@@ -26,6 +27,8 @@ pub mod attribute {
     pub const RUNTIME: &str = "runtime";
     pub const EXTERNAL: &str = "external";
     pub const PARENT_ID: &str = "parent_id";
+    pub const ANCESTORS: &str = "ancestors";
+    pub const PARENT_KEY: &str = "parent_key";
     pub const COMPUTE: &str = "compute";
     pub const INSTANCE_TYPE: &str = "instance_type";
     pub const VOLUME_ROOT_GB: &str = "volume_root_gb";
@@ -55,15 +58,21 @@ pub mod attribute {
 }
 use attribute::*;
 
+/// The index by which a workspace's children are found: `parent_key` and `workspace_id`, keys only. No write but a create and a
+/// removal changes it.
+pub const BY_PARENT: &str = "by-parent";
+/// The `parent_key` of roots. No workspace has this id: an id starts with a letter or a digit.
+const NO_PARENT: &str = "-";
 /// The status of a tombstone.
 pub const REMOVED: &str = "removed";
-/// What a removal takes away: every token, hand-over, URL and card, and what the creator said about the agent. The id, name,
-/// parent and times stay.
+/// What a removal takes away: every token, hand-over, URL and card, what the creator said about the agent, and the place in the
+/// index. The id, name, parent, ancestors and times stay.
 pub const GONE_WHEN_REMOVED: &[&str] = &[
     ROLE,
     TIER,
     RUNTIME,
     EXTERNAL,
+    PARENT_KEY,
     COMPUTE,
     URL,
     AGENT_CARD,
@@ -102,6 +111,7 @@ pub fn to_item(workspace: &Workspace) -> Item {
         id,
         status,
         profile,
+        ancestors,
         url,
         agent_card,
         created_at,
@@ -116,7 +126,7 @@ pub fn to_item(workspace: &Workspace) -> Item {
         successor,
         last_command,
     } = workspace;
-    let Profile { name, role, tier, runtime, parent_id, external, compute } = profile;
+    let Profile { name, role, tier, runtime, external, compute } = profile;
     let api_tokens = api_tokens
         .iter()
         .map(|(hash, token)| (hash.as_str().to_owned(), api_token_to_attribute(token)))
@@ -129,7 +139,9 @@ pub fn to_item(workspace: &Workspace) -> Item {
     item.put_some(ROLE, role.as_ref().map(text));
     item.put_some(TIER, tier.map(number));
     item.put_some(RUNTIME, runtime.as_ref().map(text));
-    item.put_some(PARENT_ID, parent_id.as_ref().map(text));
+    item.put_some(PARENT_ID, ancestors.parent().map(|parent| text(parent.as_str())));
+    item.put_some(ANCESTORS, ancestors.parent().map(|_| ids_to_attribute(ancestors.as_slice())));
+    item.put(PARENT_KEY, parent_key(ancestors.parent()));
     item.put(EXTERNAL, AttributeValue::Bool(*external));
     item.put_some(COMPUTE, compute.as_ref().map(compute_to_attribute));
     item.put_some(URL, url.as_ref().map(|url| text(url.as_str())));
@@ -160,12 +172,17 @@ pub fn to_item(workspace: &Workspace) -> Item {
     item.0
 }
 
+/// What a workspace's children have as `parent_key`, by which the index finds them; without a workspace, what the roots have.
+pub fn parent_key(parent: Option<&WorkspaceId>) -> AttributeValue {
+    text(parent.map_or(NO_PARENT, WorkspaceId::as_str))
+}
+
 /// The key of a workspace's presence. No workspace id contains `#`.
 pub fn presence_key(id: &WorkspaceId) -> Item {
     HashMap::from([(WORKSPACE_ID.to_owned(), text(presence_id(id)))])
 }
 
-fn presence_id(id: &WorkspaceId) -> String {
+pub(super) fn presence_id(id: &WorkspaceId) -> String {
     format!("{id}#presence")
 }
 
@@ -210,10 +227,10 @@ pub fn from_item(item: &Item) -> Result<Stored, MalformedItem> {
             role: text_of(item, ROLE)?,
             tier: number_of(item, TIER)?,
             runtime: text_of(item, RUNTIME)?,
-            parent_id: text_of(item, PARENT_ID)?,
             external: required(EXTERNAL, bool_of(item, EXTERNAL)?)?,
             compute: compute_of(item)?,
         },
+        ancestors: ancestors_of(item)?,
         url: parsed(item, URL, |url| AgentUrl::from_stored(url.to_owned()))?,
         agent_card: text_of(item, AGENT_CARD)?.map(AgentCard::from_stored),
         created_at: required(CREATED_AT, time_of(item, CREATED_AT)?)?,
@@ -239,8 +256,28 @@ fn tombstone_of(item: &Item) -> Result<Tombstone, MalformedItem> {
     Ok(Tombstone { id: id_of(item)?, epoch })
 }
 
-fn id_of(item: &Item) -> Result<WorkspaceId, MalformedItem> {
+pub(super) fn id_of(item: &Item) -> Result<WorkspaceId, MalformedItem> {
     required(WORKSPACE_ID, parsed(item, WORKSPACE_ID, WorkspaceId::parse)?)
+}
+
+/// `parent_id` and `ancestors` are both there or neither, and the last ancestor is the parent.
+fn ancestors_of(item: &Item) -> Result<Ancestors, MalformedItem> {
+    let parent = parsed(item, PARENT_ID, WorkspaceId::parse)?;
+    let Some(ids) = item.get(ANCESTORS) else {
+        return if parent.is_none() { Ok(Ancestors::default()) } else { Err(MalformedItem(ANCESTORS)) };
+    };
+    let id = |value: &AttributeValue| WorkspaceId::parse(value.as_s().ok()?);
+    let ids = ids.as_l().ok().and_then(|ids| ids.iter().map(id).collect::<Option<Vec<_>>>());
+    let ancestors = required(ANCESTORS, ids.and_then(Ancestors::new))?;
+    if parent.is_some() && ancestors.parent() == parent.as_ref() {
+        Ok(ancestors)
+    } else {
+        Err(MalformedItem(PARENT_ID))
+    }
+}
+
+fn ids_to_attribute(ids: &[WorkspaceId]) -> AttributeValue {
+    AttributeValue::L(ids.iter().map(|id| text(id.as_str())).collect())
 }
 
 fn owner_of(item: &Item) -> Result<Option<Owner>, MalformedItem> {
@@ -442,13 +479,14 @@ pub(super) mod tests {
                 role: Some("role".to_owned()),
                 tier: Some(255),
                 runtime: Some("runtime".to_owned()),
-                parent_id: Some("parent".to_owned()),
                 external: true,
                 compute: Some(Compute {
                     instance_type: Some("t4g.small".to_owned()),
                     volume_root_gb: Some(65_536),
                 }),
             },
+            ancestors: Ancestors::new(["root", "parent"].map(|id| WorkspaceId::parse(id).unwrap()).into())
+                .unwrap(),
             url: Some(url("https://a.example")),
             agent_card: Some(AgentCard::parse("{}").unwrap()),
             created_at: time(1),
@@ -544,7 +582,8 @@ pub(super) mod tests {
     #[test]
     fn a_mistyped_attribute_is_named() {
         let item = to_item(&full());
-        for attribute in item.keys() {
+        // No decision reads the index's key.
+        for attribute in item.keys().filter(|attribute| *attribute != PARENT_KEY) {
             let mut mistyped = item.clone();
             mistyped.insert(attribute.clone(), AttributeValue::Ss(vec!["x".to_owned()]));
             assert_eq!(from_item(&mistyped).unwrap_err().0, attribute);
@@ -559,6 +598,8 @@ pub(super) mod tests {
             STATUS,
             NAME,
             EXTERNAL,
+            PARENT_ID,
+            ANCESTORS,
             CREATED_AT,
             CREATED_OP,
             EPOCH,
@@ -587,6 +628,8 @@ pub(super) mod tests {
             (OWNER_HASH, &[OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH][..]),
             (SUCCESSOR_HASH, &[SUCCESSOR_EXPIRES]),
             (LAST_OP_ID, &[LAST_OP_KIND, LAST_OP_EPOCH]),
+            (ANCESTORS, &[PARENT_ID]),
+            (PARENT_ID, &[ANCESTORS]),
         ] {
             for part in parts {
                 let mut item = to_item(&least());
@@ -604,6 +647,11 @@ pub(super) mod tests {
             (WORKSPACE_ID, text("a/b")),
             (STATUS, text("asleep")),
             (TIER, number("-1")),
+            (PARENT_ID, text("root")),
+            (PARENT_ID, text("")),
+            (ANCESTORS, AttributeValue::L(vec![text("parent"), text("parent")])),
+            (ANCESTORS, AttributeValue::L(vec![text("a b"), text("parent")])),
+            (ANCESTORS, text("parent")),
             (URL, text("agent.example.com")),
             (URL, text("http://u:p@a.example")),
             (CREATED_AT, text("yesterday")),

@@ -1,4 +1,4 @@
-//! Requests to DynamoDB, and what their answers mean. A failed condition is an answer. Anything else that is not a success
+//! Requests to DynamoDB about one workspace, and what their answers mean. A failed condition is an answer. Anything else that is not a success
 //! is a [`StoreError`], never a "no".
 
 use aws_sdk_dynamodb::Client;
@@ -6,43 +6,27 @@ use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::RequestId;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 use domain::id::WorkspaceId;
 use domain::presence::Presence;
 use domain::protocol::{self, Operation, OperationError, Step};
 use domain::workspace::{Stored, Workspace};
 use domain::write::Write;
 
-use crate::table::item::attribute::{STATUS, WORKSPACE_ID};
+use crate::table::item::attribute::WORKSPACE_ID;
 use crate::table::item::{self, Item, MalformedItem};
 use crate::table::update::{IF_ABSENT, Update};
-
-/// The request with which a function opens its connection during init. The function's own policy allows it, and it finds
-/// and changes nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WarmUp {
-    /// For a function that may read: a read of a key that no workspace has. It costs half a read unit.
-    Read,
-    /// For a function that may only create: a write with a condition that is never true. It costs one write unit.
-    Create,
-}
 
 /// The condition of a heartbeat: neither the owner's epoch nor the time goes back.
 const IF_NOT_LATER: &str =
     "attribute_not_exists(workspace_id) OR (owner_epoch <= :owner_epoch AND beat_at <= :beat_at)";
-const BATCH_GET: &str = "BatchGetItem";
-/// How often DynamoDB is asked for the keys that it leaves unprocessed.
-pub const BATCH_ATTEMPTS: usize = 3;
 /// A key that no workspace has: an id starts with a letter or a digit.
 const WARM_UP_KEY: &str = "-";
-/// A condition that no item meets, whether it exists or not.
-const IMPOSSIBLE: &str = "attribute_exists(workspace_id) AND attribute_not_exists(workspace_id)";
-
 /// The registry's table.
 #[derive(Clone, Debug)]
 pub struct Store {
-    client: Client,
-    table: String,
+    pub(super) client: Client,
+    pub(super) table: String,
 }
 
 /// The outcome of a create.
@@ -190,57 +174,6 @@ impl Store {
         }
     }
 
-    /// One strongly consistent read of a workspace and its presence.
-    ///
-    /// # Errors
-    /// [`StoreError`] when there was no usable response, or when DynamoDB left out an item in every one of
-    /// [`BATCH_ATTEMPTS`] responses.
-    pub async fn get_with_presence(
-        &self,
-        id: &WorkspaceId,
-    ) -> Result<(Option<Stored>, Option<Presence>), StoreError> {
-        let items = self.batch_get(vec![item::key(id), item::presence_key(id)]).await?;
-        let (mut stored, mut presence) = (None, None);
-        for item in &items {
-            if item.contains_key(STATUS) {
-                stored = Some(item::from_item(item)?);
-            } else {
-                presence = Some(item::presence_from_item(item)?);
-            }
-        }
-        Ok((stored, presence))
-    }
-
-    /// One strongly consistent BatchGetItem. DynamoDB may leave keys unprocessed; it is asked for those again.
-    async fn batch_get(&self, keys: Vec<Item>) -> Result<Vec<Item>, StoreError> {
-        let mut items = Vec::with_capacity(keys.len());
-        let mut keys = Some(keys);
-        for _ in 0..BATCH_ATTEMPTS {
-            let Some(wanted) = keys.take().filter(|keys| !keys.is_empty()) else { return Ok(items) };
-            let failed = |error| StoreError::Unavailable { request: BATCH_GET, cause: error };
-            let wanted = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true).build();
-            let wanted = wanted.map_err(|_| failed("the request could not be built".to_owned()))?;
-            let response = self
-                .client
-                .batch_get_item()
-                .request_items(&self.table, wanted)
-                .send()
-                .await
-                .map_err(|error| unavailable(BATCH_GET, &error))?;
-            items.extend(response.responses.unwrap_or_default().into_values().flatten());
-            // The table may go by its name or its ARN: the request names one table only.
-            let left = response.unprocessed_keys.unwrap_or_default().into_values().next();
-            keys = left.map(|left| left.keys);
-        }
-        match keys {
-            Some(left) if !left.is_empty() => Err(StoreError::Unavailable {
-                request: BATCH_GET,
-                cause: "keys stayed unprocessed".to_owned(),
-            }),
-            _ => Ok(items),
-        }
-    }
-
     /// Writes a heartbeat, unless a later one is there.
     ///
     /// # Errors
@@ -263,28 +196,15 @@ impl Store {
         }
     }
 
-    /// Resolves the credentials, opens a connection and leaves it in the client's pool.
+    /// Resolves the credentials, opens a connection and leaves it in the client's pool: reads a key that no workspace has. It
+    /// costs half a read unit.
     ///
     /// # Errors
     /// [`StoreError`] when there was no usable response.
-    pub async fn warm_up(&self, request: WarmUp) -> Result<(), StoreError> {
+    pub async fn warm_up(&self) -> Result<(), StoreError> {
         let key = AttributeValue::S(WARM_UP_KEY.to_owned());
-        match request {
-            WarmUp::Read => {
-                let read = self.client.get_item().table_name(&self.table).key(WORKSPACE_ID, key);
-                read.send().await.map(drop).map_err(|error| unavailable("GetItem", &error))
-            }
-            WarmUp::Create => {
-                let write = self.client.put_item().table_name(&self.table).item(WORKSPACE_ID, key);
-                let Err(error) = write.condition_expression(IMPOSSIBLE).send().await else {
-                    return Ok(());
-                };
-                match error.as_service_error() {
-                    Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-                    _ => Err(unavailable("PutItem", &error)),
-                }
-            }
-        }
+        let read = self.client.get_item().table_name(&self.table).key(WORKSPACE_ID, key);
+        read.send().await.map(drop).map_err(|error| unavailable("GetItem", &error))
     }
 }
 
@@ -294,7 +214,7 @@ fn found(item: Option<&Item>) -> Result<Option<Stored>, MalformedItem> {
 
 /// Only the code and DynamoDB's request id, or the kind of failure: an SDK error's own text may hold the response, and so
 /// an item.
-fn unavailable<E: ProvideErrorMetadata>(request: &'static str, error: &SdkError<E>) -> StoreError {
+pub(super) fn unavailable<E: ProvideErrorMetadata>(request: &'static str, error: &SdkError<E>) -> StoreError {
     let cause = match error {
         SdkError::ServiceError(service) => {
             let code = service.err().code().unwrap_or("an error without a code");

@@ -3,6 +3,7 @@
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::agent_url::AgentUrlPolicy;
 use domain::random::{Random, RandomUnavailable};
+use domain::tree::MAX_ANCESTORS;
 use serde_json::{Value, json};
 use tests::world::{Setup, sha256, test, test_with};
 
@@ -27,10 +28,10 @@ async fn a_spawned_workspace_gets_its_token_inline() {
 #[tokio::test]
 async fn every_field_is_kept() {
     test(async |w| {
-        let id = w.new_id();
+        let (id, (parent, _)) = (w.new_id(), w.spawned().await);
         let body = json!({
             "id": id, "name": "é".repeat(200), "role": "r".repeat(200), "tier": 255, "runtime": "x".repeat(200),
-            "parent_id": "p".repeat(200), "compute": {"instance_type": "i".repeat(64), "volume_root_gb": 65536},
+            "parent_id": parent, "compute": {"instance_type": "i".repeat(64), "volume_root_gb": 65536},
             "ignored": {"by": "the registry"},
         });
         assert_eq!(w.create(body.clone()).await.status, 201);
@@ -41,6 +42,40 @@ async fn every_field_is_kept() {
         assert_eq!(shown["external"], false);
         assert_eq!(shown["epoch"], 1);
         assert_eq!(shown["owner_epoch"], 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_parent_exists_and_is_not_too_deep() {
+    test(async |w| {
+        let (root, _) = w.spawned().await;
+        let (removed, _) = w.spawned().await;
+        assert_eq!(w.remove(&removed, json!({})).await.status, 200);
+        let refused = async |parent: Value| {
+            let reply = w.create(json!({"name": "x", "parent_id": parent})).await;
+            assert_eq!((reply.status, &reply.json["field"]), (400, &json!("parent_id")), "{parent}");
+        };
+        for parent in [json!(w.new_id()), json!(removed), json!("a b"), json!("-"), json!(7)] {
+            refused(parent).await;
+        }
+        let id = w.new_id();
+        refused(json!(id)).await;
+        let own_child = w.create(json!({"id": id, "name": "x", "parent_id": id})).await;
+        assert_eq!((own_child.status, &own_child.json["field"]), (400, &json!("parent_id")));
+        let mut deepest = root;
+        for _ in 0..MAX_ANCESTORS {
+            deepest = w.child_of(&deepest).await.0;
+        }
+        refused(json!(deepest)).await;
+        let ancestors = w.item(&deepest).await.unwrap()["ancestors"].as_l().unwrap().len();
+        assert_eq!(ancestors, MAX_ANCESTORS);
+        let parents = w.show(&deepest).await["parent_id"].clone();
+        assert_eq!(w.remove(&deepest, json!({})).await.status, 200);
+        let tombstone = w.item(&deepest).await.unwrap();
+        assert_eq!(json!(tombstone["parent_id"].as_s().unwrap()), parents);
+        assert_eq!(tombstone["ancestors"].as_l().unwrap().len(), MAX_ANCESTORS);
+        assert!(!tombstone.contains_key("parent_key"), "it leaves the index");
     })
     .await;
 }

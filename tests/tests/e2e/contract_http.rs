@@ -175,7 +175,9 @@ async fn what_has_no_route_is_not_found() {
     test(async |w| {
         for (method, path) in [
             ("GET", "/"),
-            ("GET", "/workspaces"),
+            ("PATCH", "/workspaces"),
+            ("GET", "/registry/x"),
+            ("GET", "/registry/x/y"),
             ("DELETE", "/workspaces"),
             ("POST", "/workspaces/x/state"),
             ("POST", "/registry"),

@@ -27,8 +27,22 @@ const END: &str = "<!-- The end of what the test writes. -->\n";
 /// One request that can be sent again as it is.
 #[derive(Clone)]
 enum Ask {
-    Http { method: Method, path: String, bearer: Option<String>, body: Value },
-    Direct { function: &'static str, payload: Value },
+    Http {
+        method: Method,
+        path: String,
+        bearer: Option<String>,
+        body: Value,
+    },
+    /// As this workspace.
+    Discover {
+        path: String,
+        caller: String,
+        bearer: String,
+    },
+    Direct {
+        function: &'static str,
+        payload: Value,
+    },
 }
 
 /// The workspace that a call is made on.
@@ -60,6 +74,8 @@ struct Keys {
     owner: String,
     api: String,
     successor: String,
+    /// The workspaces' parent, and its owner's token.
+    parent: (String, String),
     /// A token that is none of any workspace's, and its hash.
     new: (String, String),
     full: Item,
@@ -78,17 +94,24 @@ fn register(bearer: Option<&str>, id: &str) -> Ask {
 }
 
 fn get(bearer: &str, id: &str) -> Ask {
-    let path = format!("/workspaces/{id}");
-    Ask::Http { method: Method::GET, path, bearer: Some(bearer.to_owned()), body: Value::Null }
+    get_path(bearer, format!("/workspaces/{id}"))
 }
 
 fn beat(bearer: &str, id: &str) -> Ask {
     post("/registry/heartbeat".to_owned(), Some(bearer), json!({"workspace_id": id, "current_task": "x"}))
 }
 
-fn state(bearer: &str, id: &str) -> Ask {
-    let path = format!("/workspaces/{id}/state");
+fn get_path(bearer: &str, path: String) -> Ask {
     Ask::Http { method: Method::GET, path, bearer: Some(bearer.to_owned()), body: Value::Null }
+}
+
+fn state(bearer: &str, id: &str) -> Ask {
+    get_path(bearer, format!("/workspaces/{id}/state"))
+}
+
+fn discover(keys: &Keys, bearer: &str, id: &str) -> Ask {
+    let (path, caller) = (format!("/registry/discover/{id}"), keys.parent.0.clone());
+    Ask::Discover { path, caller, bearer: bearer.to_owned() }
 }
 
 fn admin(keys: &Keys, id: &str, what: &str, body: Value) -> Ask {
@@ -106,6 +129,10 @@ fn calls() -> Vec<Call> {
         }),
         call("create (caller-chosen token)", Nothing, put, |k, id| {
             let body = json!({"id": id, "name": "x", "auth_token_sha256": k.new.1});
+            post("/workspaces".to_owned(), Some(&k.admin), body)
+        }),
+        call("create (with a parent)", Nothing, put, |k, id| {
+            let body = json!({"id": id, "name": "x", "parent_id": k.parent.0});
             post("/workspaces".to_owned(), Some(&k.admin), body)
         }),
         call("register: claim", Open, update, |_, id| register(None, id)),
@@ -155,6 +182,15 @@ fn calls() -> Vec<Call> {
         call("heartbeat (by a bearer that is not live)", Full, read, |k, id| beat(&k.new.0, id)),
         call("state", Full, batch_read, |k, id| state(&k.owner, id)),
         call("state (by a bearer that is not live)", Full, batch_read, |k, id| state(&k.new.0, id)),
+        call("discover", Full, batch_read, |k, id| discover(k, &k.parent.1, id)),
+        call("discover (by a bearer that is not live)", Full, batch_read, |k, id| discover(k, &k.new.0, id)),
+        call("peers", Full, batch_read, |k, id| get_path(&k.owner, format!("/registry/{id}/peers"))),
+        call("peers (by a bearer that is not live)", Full, read, |k, id| {
+            get_path(&k.new.0, format!("/registry/{id}/peers"))
+        }),
+        call("list", Full, batch_read, |k, _| {
+            get_path(&k.admin, format!("/workspaces?parent_id={}", k.parent.0))
+        }),
         call("remove", Full, update, |k, id| Ask::Http {
             method: Method::DELETE,
             path: format!("/workspaces/{id}"),
@@ -188,6 +224,8 @@ enum Kind {
     Unreachable,
     /// Every request.
     All(Fault),
+    /// Every BatchGetItem.
+    Batch(Fault),
     /// Every request of the deciding operation: where a read comes before it, that is answered.
     Deciding(Fault),
     /// The first request of the deciding operation; the SDK sends it again.
@@ -208,6 +246,7 @@ fn store_faults() -> Vec<StoreFault> {
         ),
         fault("HTTP 500", Kind::All(Fault::Answer(500, "InternalServerError"))),
         fault("HTTP 503", Kind::All(Fault::Answer(503, "ServiceUnavailable"))),
+        fault("`UnprocessedKeys` each time", Kind::Batch(Fault::Unprocessed)),
         fault("an HTML page with 200", Kind::All(Fault::Page(200))),
         fault("an HTML page with 502", Kind::All(Fault::Page(502))),
         fault(
@@ -287,6 +326,10 @@ async fn send(w: &World, registry: &local::Registry, ask: &Ask) -> Answer {
             }
             answer
         }
+        Ask::Discover { path, caller, bearer } => {
+            let request = w.http.get(format!("{}{path}", registry.url())).header("x-workspace-id", caller);
+            of_http(&w.send(request.bearer_auth(bearer)).await)
+        }
         Ask::Direct { function, payload } => {
             of_direct(&w.invoke_on(registry, function, payload.clone()).await)
         }
@@ -333,9 +376,9 @@ fn live_hashes(item: Option<&Item>) -> BTreeSet<String> {
 
 /// Workspaces with everything that one can have.
 async fn keys(w: &World) -> Keys {
-    let id = w.new_id();
+    let (id, parent) = (w.new_id(), w.spawned().await);
     let created = w
-        .create(json!({"id": id, "name": "n", "role": "r", "tier": 1, "runtime": "u", "parent_id": "p",
+        .create(json!({"id": id, "name": "n", "role": "r", "tier": 1, "runtime": "u", "parent_id": parent.0,
             "compute": {"instance_type": "t", "volume_root_gb": 8}}))
         .await;
     assert_eq!(created.status, 201, "{}", created.text);
@@ -361,6 +404,7 @@ async fn keys(w: &World) -> Keys {
         owner,
         api,
         successor,
+        parent,
         new: w.chosen_token(),
         full,
         owned,
@@ -369,8 +413,10 @@ async fn keys(w: &World) -> Keys {
     }
 }
 
+/// The same workspace under another id. It is not in the index: a malformed one would be everybody's peer.
 fn renamed(item: &Item, id: &str) -> Item {
     let mut item = item.clone();
+    item.remove("parent_key");
     item.insert("workspace_id".to_owned(), AttributeValue::S(id.to_owned()));
     item
 }
@@ -446,6 +492,7 @@ async fn cell(w: &World, keys: &Keys, call: &Call, control: &Control, fault: &St
         match &fault.kind {
             Kind::Unreachable => {}
             Kind::All(fault) => proxy.spoil_all("*", fault.clone()),
+            Kind::Batch(fault) => proxy.spoil_all("BatchGetItem", fault.clone()),
             Kind::Deciding(fault) => proxy.pass_then_spoil(operation, before_it, fault.clone()),
             Kind::Once(fault) => proxy.pass_then_spoil_once(operation, before_it, fault.clone()),
         }
@@ -584,7 +631,9 @@ async fn matrix_of_store_faults(w: &World, keys: &Keys, calls: &[Call], controls
 
 /// The attributes of an item one by one missing, or of another type.
 async fn matrix_of_items(w: &World, keys: &Keys, calls: &[Call], controls: &[Control]) -> String {
-    let mut attributes: Vec<_> = keys.full.keys().filter(|name| *name != "workspace_id").cloned().collect();
+    // The table's keys: DynamoDB itself sees to their types.
+    let is_key = |name: &String| ["workspace_id", "parent_key"].contains(&name.as_str());
+    let mut attributes: Vec<_> = keys.full.keys().filter(|name| !is_key(name)).cloned().collect();
     attributes.sort_unstable();
     let calls: Vec<_> = calls.iter().zip(controls).filter(|(call, _)| call.start != Start::Nothing).collect();
     let mut rows = Vec::new();

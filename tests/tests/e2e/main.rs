@@ -11,10 +11,12 @@
 )]
 
 mod contract_create;
+mod contract_discover;
 mod contract_get;
 mod contract_hand_over;
 mod contract_heartbeat;
 mod contract_http;
+mod contract_list;
 mod contract_mint;
 mod contract_register;
 mod contract_remove;

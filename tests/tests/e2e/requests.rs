@@ -1,7 +1,7 @@
 //! G13: how often the store is asked, counted on the wire.
 
 use serde_json::{Value, json};
-use shared::table::store::{Store, WarmUp};
+use shared::table::store::Store;
 use tests::world::{Reply, World, test};
 
 async fn count(w: &World, call: impl Future<Output = Reply>, status: u16, expected: &[&str]) {
@@ -45,6 +45,22 @@ async fn g13_each_call_asks_the_store_as_often_as_it_says() {
         count(w, w.state(&id, Some(&token)), 404, &["BatchGetItem"]).await;
         let unknown = w.new_id();
         count(w, w.register_url(&unknown, Some(&token), "https://a.example"), 404, &["GetItem"]).await;
+        let (root, token) = w.spawned().await;
+        let child = json!({"name": "x", "parent_id": root});
+        count(w, w.create(child), 201, &["GetItem", "PutItem"]).await;
+        count(w, w.create(json!({"name": "x", "parent_id": unknown})), 400, &["GetItem"]).await;
+        let (id, child_token) = w.child_of(&root).await;
+        count(w, w.discover(&id, &root, Some(&token)), 200, &["BatchGetItem"]).await;
+        count(w, w.discover(&id, &id, Some(&child_token)), 200, &["BatchGetItem"]).await;
+        count(w, w.discover(&unknown, &root, Some(&token)), 404, &["BatchGetItem"]).await;
+        count(w, w.discover(&id, &root, Some(&child_token)), 401, &["BatchGetItem"]).await;
+        count(w, w.peers(&root, Some(&token)), 200, &["GetItem", "Query", "BatchGetItem"]).await;
+        let both = ["GetItem", "Query", "Query", "BatchGetItem"];
+        count(w, w.peers(&id, Some(&child_token)), 200, &both).await;
+        count(w, w.peers(&id, Some(&token)), 401, &["GetItem"]).await;
+        count(w, w.get("/workspaces", Some(w.admin())), 200, &["Query", "BatchGetItem"]).await;
+        let childless = format!("/workspaces?parent_id={id}");
+        count(w, w.get(&childless, Some(w.admin())), 200, &["Query"]).await;
     })
     .await;
 }
@@ -91,6 +107,12 @@ async fn g13_a_refused_call_costs_no_write_unit() {
             (404, w.beat(&unknown, Some(&token)).await),
             (401, w.state(&id, Some(&made_up)).await),
             (401, w.state(&unknown, Some(&token)).await),
+            (401, w.discover(&id, &id, Some(&made_up)).await),
+            (401, w.discover(&id, &other, Some(&made_up)).await),
+            (404, w.discover(&id, &other, Some(&foreign)).await),
+            (401, w.peers(&id, Some(&made_up)).await),
+            (401, w.peers(&unknown, Some(&token)).await),
+            (400, w.create(json!({"name": "x", "parent_id": unknown})).await),
         ];
         let requests = w.proxy.take_seen();
         for (status, reply) in refused {
@@ -170,6 +192,13 @@ async fn g13_what_can_be_refused_offline_asks_nothing() {
         count(w, w.get("/workspaces/a%20b", Some(&token)), 401, &[]).await;
         count(w, w.post("/workspaces", Some(&token), json!({"name": "x"})), 401, &[]).await;
         count(w, w.create(json!({})), 400, &[]).await;
+        count(w, w.discover(&id, "a b", Some(&token)), 400, &[]).await;
+        count(w, w.discover("a%20b", &id, Some(&token)), 400, &[]).await;
+        count(w, w.discover(&id, &id, Some(&mistyped)), 401, &[]).await;
+        count(w, w.peers("a%20b", Some(&token)), 401, &[]).await;
+        count(w, w.get(&format!("/registry/{id}/peers?after="), Some(&token)), 400, &[]).await;
+        count(w, w.get("/workspaces", Some(&token)), 401, &[]).await;
+        count(w, w.get("/workspaces?limit=0", Some(w.admin())), 400, &[]).await;
         count(w, w.revoke("a%20b", json!({})), 400, &[]).await;
         count(w, w.mint("a%20b", json!({})), 400, &[]).await;
         count(w, w.hand_over("a%20b", json!({})), 400, &[]).await;
@@ -184,10 +213,8 @@ async fn g13_what_can_be_refused_offline_asks_nothing() {
 async fn opening_the_connection_makes_nothing_and_tells_a_failure() {
     test(async |w| {
         let store = |table: &str| Store::new(w.dynamodb.clone(), table.to_owned());
-        for request in [WarmUp::Read, WarmUp::Create] {
-            store(w.registry.table_name()).warm_up(request).await.unwrap();
-            assert!(store("no-such-table").warm_up(request).await.is_err(), "{request:?}");
-        }
+        store(w.registry.table_name()).warm_up().await.unwrap();
+        assert!(store("no-such-table").warm_up().await.is_err());
         assert!(w.items().await.is_empty());
     })
     .await;

@@ -1,6 +1,7 @@
 //! Every limit of the contract, at it and past it, through HTTP. Past it is a 4xx with its code and, for a field, the
 //! field's name; nothing is written then.
 
+use domain::tree::MAX_ANCESTORS;
 use serde_json::{Value, json};
 use tests::world::{Reply, World, routes, test};
 
@@ -37,13 +38,9 @@ async fn the_limits_of_create() {
             assert!(reply.json["error"].as_str().unwrap().contains(field), "{}", reply.text);
             assert_eq!(w.items().await.len(), before, "{field}");
         };
-        for (field, least, most) in [
-            ("name", 1, 200),
-            ("role", 0, 200),
-            ("runtime", 0, 200),
-            ("parent_id", 0, 200),
-            ("compute.instance_type", 0, 64),
-        ] {
+        for (field, least, most) in
+            [("name", 1, 200), ("role", 0, 200), ("runtime", 0, 200), ("compute.instance_type", 0, 64)]
+        {
             for length in [least, most] {
                 for text in texts(length) {
                     fine(field, json!(text)).await;
@@ -232,13 +229,21 @@ async fn the_limits_of_an_operation() {
 #[tokio::test]
 async fn the_largest_workspace_works() {
     test(async |w| {
-        let unique = w.new_id();
-        let id = format!("{unique}{}", "-".repeat(64 - unique.len()));
+        let long_id = || {
+            let unique = w.new_id();
+            format!("{unique}{}", "-".repeat(64 - unique.len()))
+        };
+        let (id, mut parent) = (long_id(), None);
+        for _ in 0..MAX_ANCESTORS {
+            let id = long_id();
+            is_fine("parent", &w.create(json!({"id": id, "name": "x", "parent_id": parent})).await);
+            parent = Some(id);
+        }
         let text = "😀".repeat(200);
         let url = format!("https://a.example/{}", "x".repeat(2_030));
         let created = w
             .create(
-                json!({"id": id, "name": text, "role": text, "tier": 255, "runtime": text, "parent_id": text,
+                json!({"id": id, "name": text, "role": text, "tier": 255, "runtime": text, "parent_id": parent,
                 "url": url, "compute": {"instance_type": "😀".repeat(64), "volume_root_gb": 65_536}}),
             )
             .await;

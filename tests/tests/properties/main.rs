@@ -1,5 +1,5 @@
-//! Properties that hold for any input: of tokens, of the agent-URL policy, of the limits; and what secret types do not
-//! have. Random inputs come from a fixed seed, so that a failure is found again by running the test again.
+//! Properties that hold for any input: of tokens, of the agent-URL policy, of the limits, of the tree; and what secret types
+//! do not have. Random inputs come from a fixed seed, so that a failure is found again by running the test again.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,3 +15,4 @@ mod limits;
 mod registries;
 mod secret_types;
 mod tokens;
+mod trees;
