@@ -200,7 +200,7 @@ impl Flows {
             Op::Remove { expected } => {
                 self.drive(request, Remove { expected_epoch: self.expected(expected) }, seen)
             }
-            Op::Show { .. } => panic!("no scenario reads"),
+            Op::Show { .. } | Op::Discover | Op::Beat { .. } => panic!("no scenario reads"),
         }
     }
 
@@ -300,7 +300,9 @@ impl Flows {
                     None => Kind::Refresh,
                 }
             }
-            Op::Create(_) | Op::Show { .. } => panic!("no update comes of {op:?}"),
+            Op::Create(_) | Op::Show { .. } | Op::Discover | Op::Beat { .. } => {
+                panic!("no update comes of {op:?}")
+            }
         }
     }
 

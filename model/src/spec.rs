@@ -116,6 +116,11 @@ pub enum Op {
     Show {
         bearer: Option<Credential>,
     },
+    /// By a workspace that may see this one.
+    Discover,
+    Beat {
+        bearer: Credential,
+    },
 }
 
 impl Op {
@@ -198,6 +203,15 @@ pub enum Answer {
         place: Option<Place>,
         by: Option<By>,
         tokens: usize,
+        /// Whose heartbeat. The specification says whose it would be: the owner's.
+        beat: Option<Token>,
+    },
+    Discovered {
+        epoch: u64,
+        place: Option<Place>,
+    },
+    Beaten {
+        epoch: u64,
     },
     Refused(Why),
     /// The workspace changed during every attempt. Nothing that the call wrote is in effect, and nothing will be.
@@ -213,6 +227,7 @@ pub enum Why {
     Removed,
     MissingToken,
     InvalidToken,
+    InsufficientScope,
     HashInUse,
     TokenLimitReached,
     EpochChanged,
@@ -234,14 +249,24 @@ impl Answer {
     }
 
     /// Whether the registry may answer `said` where the specification answers `self`. A repeated revoke answers 0, or how
-    /// many tokens it ended the first time.
+    /// many tokens it ended the first time. A heartbeat is shown only if the owner sent it.
     pub fn allows(self, said: Self) -> bool {
         match (self, said) {
             (Self::RevokedBefore { ended, epoch }, Self::Revoked { ended: told, epoch: Some(at) }) => {
                 epoch == at && (told == 0 || ended.is_none_or(|ended| ended == told))
             }
+            (Self::Shown { beat, .. }, Self::Shown { beat: told, .. }) => {
+                (told.is_none() || told == beat) && self.without_beat() == said.without_beat()
+            }
             _ => self == said,
         }
+    }
+
+    fn without_beat(mut self) -> Self {
+        if let Self::Shown { beat, .. } = &mut self {
+            *beat = None;
+        }
+        self
     }
 }
 
@@ -309,6 +334,8 @@ impl Spec {
             Op::Revoke { .. } if self.life == Life::Absent => Answer::Revoked { ended: 0, epoch: None },
             // A caller who may not read cannot tell an absent workspace from somebody else's.
             Op::Show { bearer: Some(bearer) } if !self.accepts(bearer) => Answer::Refused(Why::InvalidToken),
+            // To others, a removed workspace looks like an absent one.
+            Op::Discover if self.life != Life::Live => Answer::Refused(Why::NotFound),
             _ if self.life == Life::Absent => Answer::Refused(Why::NotFound),
             Op::Remove { .. } if self.life == Life::Removed => Answer::Removed { epoch: self.epoch },
             _ if self.life == Life::Removed => Answer::Refused(Why::Removed),
@@ -324,6 +351,8 @@ impl Spec {
             Op::Cancel { name, expected } => self.cancel(name, expected),
             Op::Remove { expected } => self.remove(expected),
             Op::Show { .. } => self.show(),
+            Op::Discover => Answer::Discovered { epoch: self.epoch, place: self.place },
+            Op::Beat { bearer } => self.beat(bearer),
         }
     }
 
@@ -505,7 +534,17 @@ impl Spec {
             Door::Open => None,
         };
         let tokens = usize::from(self.owner().is_some()) + self.api.len();
-        Answer::Shown { epoch: self.epoch, owner_epoch, place: self.place, by: self.by, tokens }
+        let (epoch, place, by, beat) = (self.epoch, self.place, self.by, self.owner());
+        Answer::Shown { epoch, owner_epoch, place, by, tokens, beat }
+    }
+
+    /// Only the owner's heartbeat counts. It changes nothing here.
+    fn beat(&self, bearer: Credential) -> Answer {
+        match bearer {
+            Credential::Token(token) if self.owner() == Some(token) => Answer::Beaten { epoch: self.epoch },
+            Credential::Token(token) if self.api.contains(&token) => Answer::Refused(Why::InsufficientScope),
+            Credential::Token(_) | Credential::HashOf(_) => Answer::Refused(Why::InvalidToken),
+        }
     }
 
     /// Whether this credential may read. A hash is no token.

@@ -7,7 +7,7 @@ use model::histories::calls::{StoreChange, StoreWrite};
 use model::histories::record::{History, Recorded, Verdict};
 use model::histories::run::{Plan, run, run_to_a_violation};
 use model::spec::{Answer, By, First, Op, Scope, Why};
-use model::symbols::{CommandName, Place, Token};
+use model::symbols::{CommandName, Credential, Place, Token};
 
 fn on_the_embedded_engine(seed: u64, seconds: u64, sabotage: u64) -> Plan {
     let time = Duration::from_secs(seconds);
@@ -80,6 +80,7 @@ fn unanswered_claim(epoch_of_the_revoke: u64, epoch_of_the_owner: u64) -> Histor
         place: Some(Place::TARGET),
         by: Some(By::Owner),
         tokens,
+        beat: None,
     };
     let shown = if ended == 1 { shown(None, 0) } else { shown(Some(epoch_of_the_owner), 1) };
     let revoked = Answer::Revoked { ended, epoch: Some(epoch_of_the_revoke) };
@@ -125,8 +126,14 @@ fn g6_a_create_is_not_repeated_once_its_token_has_ended() {
 /// An API token's refresh, decided at epoch 3, is not seen after a revoke has made epoch 4, and then it is.
 fn late_refresh(fence: u64) -> History {
     let mut history = opened();
-    let shown =
-        |place| Answer::Shown { epoch: 4, owner_epoch: None, place, by: place.map(|_| By::Api), tokens: 0 };
+    let shown = |place| Answer::Shown {
+        epoch: 4,
+        owner_epoch: None,
+        place,
+        by: place.map(|_| By::Api),
+        tokens: 0,
+        beat: None,
+    };
     calls(&mut history, &[(Op::Mint { chosen: None }, Answer::Minted { token: Some(MADE) })]);
     unconfirmed(&mut history, StoreChange::Refresh(By::Api, Place::CALLER), fence);
     let read = Op::Show { bearer: None };
@@ -156,7 +163,7 @@ fn contended_mint(fence: u64) -> History {
     let write = history.begin(write, None);
     history.confirm(write);
     history.end(call, Answer::Contended);
-    let shown = Answer::Shown { epoch: 2, owner_epoch: None, place: None, by: None, tokens: 0 };
+    let shown = Answer::Shown { epoch: 2, owner_epoch: None, place: None, by: None, tokens: 0, beat: None };
     calls(&mut history, &[(Op::Show { bearer: None }, shown)]);
     history
 }
@@ -175,4 +182,55 @@ fn g8_a_token_is_shown_once() {
     assert!(history.unexpected.is_empty());
     calls(&mut history, &[minted]);
     assert!(!history.unexpected.is_empty());
+}
+
+/// The target takes over from the source, and everybody is told.
+fn taken_over() -> History {
+    let mut history = History::default();
+    let hand_over = Op::HandOver { successor: Token::TARGET, name: CommandName(1), expected: None };
+    let bearer = |token| Some(Credential::Token(token));
+    let source = Op::Register { bearer: bearer(Token::SOURCE), chosen: None, place: Place::SOURCE };
+    let target = Op::Register { bearer: bearer(Token::TARGET), chosen: None, place: Place::TARGET };
+    calls(
+        &mut history,
+        &[
+            (CREATE, Answer::Created { token: None }),
+            (source, Answer::Registered { epoch: 1, token: None }),
+            (hand_over, Answer::Pending { epoch: 2 }),
+            (target, Answer::Registered { epoch: 3, token: None }),
+        ],
+    );
+    history
+}
+
+#[test]
+fn g18_an_address_from_before_a_take_over_is_noticed() {
+    let discovered = |epoch, place| {
+        let mut history = taken_over();
+        calls(&mut history, &[(Op::Discover, Answer::Discovered { epoch, place: Some(place) })]);
+        is_right(history)
+    };
+    assert!(discovered(3, Place::TARGET));
+    assert!(!discovered(3, Place::SOURCE));
+    assert!(!discovered(2, Place::SOURCE));
+}
+
+#[test]
+fn g17_a_former_owner_s_heartbeat_is_noticed() {
+    let shown = |beat| {
+        let mut history = taken_over();
+        let (place, by) = (Some(Place::TARGET), Some(By::Owner));
+        let shown = Answer::Shown { epoch: 3, owner_epoch: Some(3), place, by, tokens: 1, beat };
+        calls(&mut history, &[(Op::Show { bearer: None }, shown)]);
+        is_right(history)
+    };
+    assert!(shown(None) && shown(Some(Token::TARGET)));
+    assert!(!shown(Some(Token::SOURCE)));
+    let beaten = |token| {
+        let mut history = taken_over();
+        let op = Op::Beat { bearer: Credential::Token(token) };
+        calls(&mut history, &[(op, Answer::Beaten { epoch: 3 })]);
+        is_right(history)
+    };
+    assert!(beaten(Token::TARGET) && !beaten(Token::SOURCE));
 }

@@ -65,21 +65,39 @@ impl Texts {
 pub struct Request {
     pub method: &'static str,
     pub path: String,
+    /// The workspace that the caller belongs to.
+    pub caller: Option<String>,
     pub bearer: Option<String>,
     pub body: Option<Value>,
 }
 
+/// The workspace's parent: a reader that may see it.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    pub id: String,
+    pub token: String,
+}
+
 /// The request that makes this call.
-pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Request {
+pub fn request(op: &Op, workspace: &str, parent: &Parent, admin: &str, texts: &mut Texts) -> Request {
+    let caller = matches!(op, Op::Discover).then(|| parent.id.clone());
+    let (method, path, bearer, body) = parts(op, workspace, parent, admin, texts);
+    Request { method, path, caller, bearer, body }
+}
+
+/// Method, path, bearer and body.
+type Parts = (&'static str, String, Option<String>, Option<Value>);
+
+fn parts(op: &Op, workspace: &str, parent: &Parent, admin: &str, texts: &mut Texts) -> Parts {
     let admin = Some(admin.to_owned());
     let at = |rest: &str| format!("/admin/workspaces/{workspace}/{rest}");
     match *op {
         Op::Create(first) => {
-            let mut body = json!({"id": workspace, "name": "an episode"});
+            let mut body = json!({"id": workspace, "name": "an episode", "parent_id": parent.id});
             if let First::Chosen(token) = first {
                 body["auth_token_sha256"] = texts.hash(workspace, token).into();
             }
-            Request { method: "POST", path: "/workspaces".to_owned(), bearer: admin, body: Some(body) }
+            ("POST", "/workspaces".to_owned(), admin, Some(body))
         }
         Op::Register { bearer, chosen, place } => {
             let card: Value = serde_json::from_str(&place.card()).unwrap();
@@ -88,11 +106,11 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
                 body["auth_token_sha256"] = texts.hash(workspace, chosen).into();
             }
             let bearer = bearer.and_then(|bearer| presented(bearer, workspace, texts));
-            Request { method: "POST", path: "/registry/register".to_owned(), bearer, body: Some(body) }
+            ("POST", "/registry/register".to_owned(), bearer, Some(body))
         }
         Op::Mint { chosen } => {
             let body = chosen.map(|chosen| json!({"auth_token_sha256": texts.hash(workspace, chosen)}));
-            Request { method: "POST", path: at("tokens"), bearer: admin, body }
+            ("POST", at("tokens"), admin, body)
         }
         Op::Revoke { scope, successor, name, expected } => {
             let scope = match scope {
@@ -105,26 +123,39 @@ pub fn request(op: &Op, workspace: &str, admin: &str, texts: &mut Texts) -> Requ
             if let Some(successor) = successor {
                 body["successor_token_sha256"] = texts.hash(workspace, successor).into();
             }
-            Request { method: "POST", path: at("revoke-auth-tokens"), bearer: admin, body: Some(body) }
+            ("POST", at("revoke-auth-tokens"), admin, Some(body))
         }
         Op::HandOver { successor, name, expected } => {
             let mut body = command(name, expected);
             body["successor_token_sha256"] = texts.hash(workspace, successor).into();
-            Request { method: "POST", path: at("hand-over"), bearer: admin, body: Some(body) }
+            ("POST", at("hand-over"), admin, Some(body))
         }
-        Op::Cancel { name, expected } => {
-            let body = Some(command(name, expected));
-            Request { method: "DELETE", path: at("hand-over"), bearer: admin, body }
-        }
+        Op::Cancel { name, expected } => ("DELETE", at("hand-over"), admin, Some(command(name, expected))),
         Op::Remove { expected } => {
             let body = expected.map(|expected| json!({"expected_epoch": expected}));
-            Request { method: "DELETE", path: format!("/workspaces/{workspace}"), bearer: admin, body }
+            ("DELETE", format!("/workspaces/{workspace}"), admin, body)
         }
         Op::Show { bearer } => {
             let bearer = bearer.map_or(admin, |bearer| presented(bearer, workspace, texts));
-            Request { method: "GET", path: format!("/workspaces/{workspace}"), bearer, body: None }
+            ("GET", format!("/workspaces/{workspace}"), bearer, None)
+        }
+        Op::Discover => ("GET", format!("/registry/discover/{workspace}"), Some(parent.token.clone()), None),
+        Op::Beat { bearer } => {
+            let (Credential::Token(sender) | Credential::HashOf(sender)) = bearer;
+            let body = json!({"workspace_id": workspace, "current_task": task(sender)});
+            ("POST", "/registry/heartbeat".to_owned(), presented(bearer, workspace, texts), Some(body))
         }
     }
+}
+
+/// What a heartbeat with this token reports, so that it is recognised where it is shown.
+fn task(sender: Token) -> String {
+    format!("sent with {}", sender.0)
+}
+
+/// With which token this heartbeat was sent.
+fn sender(task: &str) -> Option<Token> {
+    task.strip_prefix("sent with ")?.parse().ok().map(Token)
 }
 
 fn presented(bearer: Credential, workspace: &str, texts: &mut Texts) -> Option<String> {
@@ -148,7 +179,8 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
     let unknown = || Err(format!("{status} {} as the answer to {op:?}", String::from_utf8_lossy(body)));
     if status >= 500 {
         // No fault of the network makes the registry itself fail.
-        let is_for_agents = matches!(op, Op::Register { .. } | Op::Show { .. });
+        let is_for_agents =
+            matches!(op, Op::Register { .. } | Op::Show { .. } | Op::Discover | Op::Beat { .. });
         let if_unavailable = if is_for_agents { 503 } else { 500 };
         return match json["code"].as_str() {
             Some("store_unavailable") if status == if_unavailable => Ok(Answer::Unavailable),
@@ -163,6 +195,7 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
             (410, "workspace_removed") => Why::Removed,
             (401, "missing_token") => Why::MissingToken,
             (401, "invalid_token") => Why::InvalidToken,
+            (403, "insufficient_scope") => Why::InsufficientScope,
             (409, "hash_in_use") => Why::HashInUse,
             (409, "token_limit_reached") => Why::TokenLimitReached,
             (409, "epoch_changed") => Why::EpochChanged,
@@ -206,7 +239,11 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
                 _ => None,
             },
             tokens: json["tokens"].as_array().map_or(0, Vec::len),
+            beat: json["heartbeat"]["current_task"].as_str().and_then(sender),
         }),
+        (Op::Discover, 200, Some(_)) => number("epoch")
+            .map(|epoch| Answer::Discovered { epoch, place: json["url"].as_str().and_then(Place::of) }),
+        (Op::Beat { .. }, 200, Some("ok")) => number("epoch").map(|epoch| Answer::Beaten { epoch }),
         _ => None,
     };
     said.map_or_else(unknown, Ok)
@@ -258,7 +295,7 @@ impl StoreChange {
     }
 }
 
-/// What a request to the store would write; `None` for a consistent read. `Err` if the registry never sends it.
+/// What a request to the store would write to a workspace; `None` for a consistent read and for a heartbeat. `Err` if the registry never sends it.
 pub fn store_write(action: &str, body: &Value, texts: &mut Texts) -> Result<Option<StoreWrite>, String> {
     let is_consistent = |request: &Value| request["ConsistentRead"] == true;
     let is_read = match action {
@@ -268,7 +305,9 @@ pub fn store_write(action: &str, body: &Value, texts: &mut Texts) -> Result<Opti
         }
         _ => false,
     };
-    if is_read {
+    let is_presence =
+        || body["Item"]["workspace_id"]["S"].as_str().is_some_and(|key| key.ends_with(PRESENCE));
+    if is_read || (action == "PutItem" && is_presence()) {
         return Ok(None);
     }
     written(action, body, texts).map(Some).ok_or_else(|| format!("{action} {body} sent to the store"))
@@ -308,8 +347,12 @@ fn written(action: &str, body: &Value, texts: &mut Texts) -> Option<StoreWrite> 
 pub fn workspace_of(body: &Value) -> Option<&str> {
     let first_key = || body["RequestItems"].as_object()?.values().next()?["Keys"].get(0);
     let item = [&body["Key"], &body["Item"]].into_iter().find(|item| item.is_object()).or_else(first_key)?;
-    item["workspace_id"]["S"].as_str()
+    let key = item["workspace_id"]["S"].as_str()?;
+    Some(key.strip_suffix(PRESENCE).unwrap_or(key))
 }
+
+/// What the key of a workspace's presence ends with.
+const PRESENCE: &str = "#presence";
 
 /// The condition of every write but a create.
 pub const FENCED: &str = "attribute_exists(#workspace_id) AND #epoch = :seen";

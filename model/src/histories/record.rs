@@ -341,6 +341,8 @@ impl What {
             Answer::Refused(_)
                 | Answer::Contended
                 | Answer::Shown { .. }
+                | Answer::Discovered { .. }
+                | Answer::Beaten { .. }
                 | Answer::HandedOver { .. }
                 | Answer::Expired { .. }
         )

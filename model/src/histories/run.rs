@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 use super::Numbers;
-use super::calls::{self, Request};
+use super::calls::{self, Parent, Request};
 use super::proxy::{CALL, Fault, Proxy, Running, Shared, Side};
 use super::record::Verdict;
 use crate::spec::{First, Op, Scope};
@@ -96,6 +96,7 @@ async fn run_while(plan: &Plan, goes_on: fn(&Outcome) -> bool) -> Outcome {
     let run = format!("{:x}-{}", plan.seed, std::process::id());
     let registry = start(&endpoint, &to_store.url, &format!("histories-{run}")).await;
     let admin: Arc<str> = registry.admin_token().expose().into();
+    let parent = create_parent(&registry).await;
     let to_gateway = Proxy::start(Arc::clone(&shared), Side::BeforeTheGateway, registry.url()).await;
     let http =
         reqwest::Client::builder().no_proxy().timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap();
@@ -107,12 +108,14 @@ async fn run_while(plan: &Plan, goes_on: fn(&Outcome) -> bool) -> Outcome {
         let (plan, shared, outcome, next) =
             (plan.clone(), Arc::clone(&shared), Arc::clone(&outcome), Arc::clone(&next));
         let (admin, http, url, run) = (Arc::clone(&admin), http.clone(), to_gateway.url.clone(), run.clone());
+        let parent = parent.clone();
         lanes.spawn(async move {
             while begin.elapsed() < plan.time && goes_on(&*outcome.lock().await) {
                 let number = next.fetch_add(1, Ordering::SeqCst);
                 let workspace = format!("w-{run}-{number}");
-                let world =
-                    World { http: http.clone(), url: url.clone(), admin: Arc::clone(&admin), workspace };
+                let (http, url, admin, parent) =
+                    (http.clone(), url.clone(), Arc::clone(&admin), parent.clone());
+                let world = World { http, url, admin, parent, workspace };
                 let running = shared.begin(&world.workspace, number);
                 episode(&plan, &world, &running).await;
                 shared.end(&world.workspace);
@@ -131,6 +134,17 @@ async fn run_while(plan: &Plan, goes_on: fn(&Outcome) -> bool) -> Outcome {
     outcome.faults = shared.counts();
     outcome.sabotaged = shared.sabotaged.load(Ordering::SeqCst);
     outcome
+}
+
+/// The workspace whose children all episodes are about.
+async fn create_parent(registry: &Registry) -> Parent {
+    let request =
+        reqwest::Client::builder().no_proxy().build().unwrap().post(format!("{}/workspaces", registry.url()));
+    let body = serde_json::json!({"name": "the parent of all episodes"});
+    let reply = request.bearer_auth(registry.admin_token().expose()).json(&body).send().await.unwrap();
+    let created: serde_json::Value = reply.json().await.unwrap();
+    let text = |field: &str| created[field].as_str().unwrap().to_owned();
+    Parent { id: text("id"), token: text("auth_token") }
 }
 
 /// The registry. An engine that has only just been started may need more than one try.
@@ -159,6 +173,7 @@ struct World {
     http: reqwest::Client,
     url: String,
     admin: Arc<str>,
+    parent: Parent,
     workspace: String,
 }
 
@@ -179,6 +194,7 @@ async fn episode(plan: &Plan, world: &World, running: &Arc<Running>) {
     // The administrator and every token holder read the final state.
     running.is_quiet.store(true, Ordering::SeqCst);
     ask(world, running, Op::Show { bearer: None }).await;
+    ask(world, running, Op::Discover).await;
     let known = running.episode.texts.lock().unwrap().known();
     for token in known {
         ask(world, running, Op::Show { bearer: Some(Credential::Token(token)) }).await;
@@ -222,7 +238,9 @@ fn next_call(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -
     if turn > 0 && numbers.below(50) == 0 {
         return Op::Remove { expected };
     }
-    match numbers.below(20) {
+    match numbers.below(24) {
+        20..22 => Op::Beat { bearer },
+        22..24 => Op::Discover,
         0..6 => Op::Register { bearer: Some(bearer), chosen: None, place },
         6..9 => Op::Register { bearer: None, chosen: None, place },
         9..11 => Op::Register { bearer: None, chosen: Some(chosen), place },
@@ -242,8 +260,13 @@ fn next_call(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -
 
 /// Makes a call. Returns whether it succeeded or was refused for good.
 async fn ask(world: &World, running: &Running, op: Op) -> bool {
-    let Request { method, path, bearer, body } =
-        calls::request(&op, &world.workspace, &world.admin, &mut running.episode.texts.lock().unwrap());
+    let Request { method, path, caller, bearer, body } = calls::request(
+        &op,
+        &world.workspace,
+        &world.parent,
+        &world.admin,
+        &mut running.episode.texts.lock().unwrap(),
+    );
     let number = {
         let mut asked = running.asked.lock().unwrap();
         asked.push(op);
@@ -254,6 +277,9 @@ async fn ask(world: &World, running: &Running, op: Op) -> bool {
         .http
         .request(method, format!("{}{path}", world.url))
         .header(CALL, format!("{} {number}", world.workspace));
+    if let Some(caller) = caller {
+        request = request.header("x-workspace-id", caller);
+    }
     if let Some(bearer) = bearer {
         request = request.bearer_auth(bearer);
     }
@@ -300,6 +326,17 @@ async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<
 }
 
 /// No hand-over expires in an episode.
-const SUCCESSES: [&str; 9] =
-    ["Created", "Registered", "Minted", "Revoked", "Pending", "HandedOver", "Cancelled", "Removed", "Shown"];
+const SUCCESSES: [&str; 11] = [
+    "Created",
+    "Registered",
+    "Minted",
+    "Revoked",
+    "Pending",
+    "HandedOver",
+    "Cancelled",
+    "Removed",
+    "Shown",
+    "Discovered",
+    "Beaten",
+];
 const FAILURES: [&str; 3] = ["Refused", "Contended", "Unavailable"];
