@@ -358,7 +358,8 @@ mod tests {
         apply(&Update::from(&write), &mut item);
         let mut left: Vec<_> = item.keys().map(String::as_str).collect();
         left.sort_unstable();
-        let stays = [CREATED_AT, EPOCH, NAME, PARENT_ID, REGISTERED_AT, REVOKED_AT, STATUS, WORKSPACE_ID];
+        let stays =
+            [ANCESTORS, CREATED_AT, EPOCH, NAME, PARENT_ID, REGISTERED_AT, REVOKED_AT, STATUS, WORKSPACE_ID];
         assert_eq!(left, stays);
     }
 }
