@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::functions::Functions;
 use crate::http_event::{self, Received};
 use crate::request_body::{self, BodyError};
-use crate::route::{self, Route};
+use crate::route::Routes;
 
 /// The largest body that API Gateway takes, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -24,7 +24,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 
 /// The routes and the functions behind them.
 pub struct Gateway {
-    routes: Vec<Route>,
+    routes: Routes,
     functions: Arc<Functions>,
     listening: SocketAddr,
 }
@@ -78,7 +78,7 @@ impl From<BodyError> for Refusal {
 
 impl Gateway {
     /// A gateway in front of the functions.
-    pub fn new(routes: Vec<Route>, functions: Arc<Functions>, listening: SocketAddr) -> Self {
+    pub fn new(routes: Routes, functions: Arc<Functions>, listening: SocketAddr) -> Self {
         Self { routes, functions, listening }
     }
 
@@ -100,7 +100,7 @@ impl Gateway {
         request_id: &str,
     ) -> Result<Response<Full<Bytes>>, Refusal> {
         let (parts, body) = request.into_parts();
-        let found = route::find(&self.routes, &parts.method, parts.uri.path());
+        let found = self.routes.find(&parts.method, parts.uri.path());
         let (route, parameters) = found.ok_or(Refusal::NotFound)?;
         let function = self.functions.get(route.function()).ok_or(Refusal::NotFound)?;
         let (parts, body) = (&parts, &request_body::read(body, MAX_BODY).await?);

@@ -17,6 +17,7 @@ use crate::engine::{self, EmbeddedEngine, Engine, EngineError};
 use crate::functions::{Functions, Outcome, SetUpError};
 use crate::gateway::Gateway;
 use crate::invoke_api::InvokeApi;
+use crate::route::{AmbiguousRoute, Routes};
 use crate::server::{Apis, Server};
 use crate::table::{self, TableError};
 use crate::template::{Template, TemplateError};
@@ -86,6 +87,9 @@ pub enum StartError {
     /// The template is not understood.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The template has routes that cannot be told apart.
+    #[error(transparent)]
+    Routes(#[from] AmbiguousRoute),
     /// A function refuses to start.
     #[error(transparent)]
     SetUp(#[from] SetUpError),
@@ -129,7 +133,7 @@ impl Registry {
         ]);
         let functions = Functions::new(&template, &parameters, &options.table_name, &resources)?;
         let functions = Arc::new(functions);
-        let routes = template.functions.into_iter().flat_map(|function| function.routes).collect();
+        let routes = Routes::new(template.functions.into_iter().flat_map(|function| function.routes))?;
         let gateway = Gateway::new(routes, Arc::clone(&functions), listening);
         let invoke_api = InvokeApi::new(Arc::clone(&functions));
         let server = Server::start(listener, Apis { gateway, invoke_api });
@@ -282,7 +286,7 @@ mod tests {
             (get("[::1"), "400"),
             (b"GET /workspaces/%ff HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "400"),
             (b"GET /workspaces/a HTTP/1.1\r\nHost: a\r\nX: \xff\r\n\r\n".to_vec(), "401"),
-            (b"GET /workspaces/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "401"),
+            (b"GET /workspaces/ HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
             (b"GET /workspaces/a HTTP/1.0\r\n\r\n".to_vec(), "401"),
             (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
             (b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(), "404"),
