@@ -105,7 +105,7 @@ pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
     // API Gateway decodes the path before it gives it to a function.
     let decoded_path = percent_decode_str(path).decode_utf8_lossy();
     let domain = domain(&parts.headers, *listening)?;
-    if !is_readable(&domain, path, query) {
+    if !is_readable(&domain, &decoded_path, query) {
         return Err(BadRequest);
     }
     let headers = headers(&parts.headers, &domain, *peer, *listening);
@@ -164,8 +164,8 @@ fn domain(headers: &HeaderMap, listening: SocketAddr) -> Result<String, BadReque
 }
 
 /// Whether `lambda_http` can make a request of the event. It does the same two operations, and panics where they fail.
-fn is_readable(domain: &str, path: &str, query: &str) -> bool {
-    let Ok(url) = Url::parse(&format!("http://{domain}{path}")) else { return false };
+fn is_readable(domain: &str, decoded_path: &str, query: &str) -> bool {
+    let Ok(url) = Url::parse(&format!("http://{domain}{decoded_path}")) else { return false };
     let query = if query.is_empty() { String::new() } else { format!("?{query}") };
     Uri::try_from(format!("{url}{query}")).is_ok()
 }
@@ -417,6 +417,24 @@ mod tests {
             let event = event_of(request, b"").expect(host);
             assert_eq!(request_of(&event).headers()["host"], host);
         }
+    }
+
+    #[test]
+    fn lambda_http_reads_every_decoded_path() {
+        for byte in 0..=u8::MAX {
+            let (one, two) =
+                (format!("/things/%{byte:02X}"), format!("/things/a%{byte:02X}b%C3%A4?x=%{byte:02X}"));
+            for uri in [one, two] {
+                if let Ok(event) = event_of(Request::builder().uri(&uri), b"") {
+                    assert!(request_of(&event).path_parameters().first("id").is_some(), "{uri}");
+                } else {
+                    assert!(!byte.is_ascii(), "{uri}");
+                }
+            }
+        }
+        // What decodes to a replacement character grows, here beyond what a URI may be.
+        assert!(!is_readable("a", &format!("/{}", "\u{fffd}".repeat(8_000)), ""));
+        assert!(is_readable("a", &format!("/{}", "\u{fffd}".repeat(7_000)), ""));
     }
 
     #[test]
