@@ -13,10 +13,9 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
@@ -56,7 +55,8 @@ impl TlsFront {
         let url = format!("https://localhost:{}", listener.local_addr()?.port());
         let state = Arc::new(State::default());
         let of_the_task = Arc::clone(&state);
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build();
+        let client = client.map_err(io::Error::other)?;
         let store: Arc<str> = store.trim_end_matches('/').into();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -109,7 +109,7 @@ fn certify(roots: &Path) -> Result<ServerConfig, Box<dyn std::error::Error + Sen
 
 async fn forward(
     state: &State,
-    client: &Client<HttpConnector, Full<Bytes>>,
+    client: &reqwest::Client,
     store: &str,
     request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
@@ -127,9 +127,10 @@ async fn forward(
     }
     parts.uri = format!("{store}{}", parts.uri.path()).parse().map_err(io::Error::other)?;
     parts.headers.remove("host");
-    let request = Request::from_parts(parts, Full::new(body));
+    let request = Request::from_parts(parts, body).try_into().map_err(io::Error::other)?;
     let sent = Instant::now();
-    let (parts, body) = client.request(request).await.map_err(io::Error::other)?.into_parts();
+    let reply = client.execute(request).await.map_err(io::Error::other)?;
+    let (parts, body) = Response::from(reply).into_parts();
     let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
     let took = sent.elapsed();
     let capacity = if asks {

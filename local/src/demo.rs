@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use domain::random::{Random, RandomUnavailable};
 use domain::token::{NewToken, TokenHash};
-use http::Method;
+use reqwest::header::HeaderMap;
+use reqwest::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use crate::http_client::{HttpClient, HttpError, Reply};
 use crate::registry::{Options, Registry, StartError};
 
 const TOKEN_MARK: &str = "wsr_";
@@ -23,13 +23,16 @@ pub enum DemoError {
     /// There was no registry to play it on.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// A step had no answer.
+    /// There is no HTTP client.
+    #[error("The HTTP client cannot be set up: {0}.")]
+    Client(#[source] reqwest::Error),
+    /// A step had no answer, or none in JSON.
     #[error("Step {step} had no answer: {source}.")]
     NoAnswer {
         /// Its number.
         step: u32,
         /// Why.
-        source: HttpError,
+        source: reqwest::Error,
     },
     /// A step came out otherwise than it should.
     #[error("Step {step} surprises: {what} should be {expected}, and is {found}.")]
@@ -56,8 +59,9 @@ pub enum DemoError {
 /// # Errors
 /// [`DemoError`] at the first step that surprises.
 pub async fn run(out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
+    let client = reqwest::Client::builder().no_proxy().build().map_err(DemoError::Client)?;
     let registry = Registry::start(Options { port: 0, ..Options::default() }).await?;
-    let mut stage = Stage { out, client: HttpClient::new(registry.url()), step: 0 };
+    let mut stage = Stage { out, client, base_url: registry.url().to_owned(), step: 0 };
     let played = play(&mut stage, registry.admin_token().expose()).await;
     registry.stop().await;
     played
@@ -213,8 +217,16 @@ impl<'a> Caller<'a> {
 /// Where a story is played: it sends, shows and checks.
 struct Stage<'a> {
     out: &'a mut (dyn Write + Send),
-    client: HttpClient,
+    client: reqwest::Client,
+    base_url: String,
     step: u32,
+}
+
+/// What came back.
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Value,
 }
 
 impl Stage<'_> {
@@ -239,13 +251,13 @@ impl Stage<'_> {
         status: u16,
     ) -> Result<Value, DemoError> {
         self.sent(&format!("POST {path} {}: {}", caller.shown(), shown(&body)))?;
-        let reply = self.client.send(Method::POST, path, caller.bearer(), Some(&body)).await;
+        let reply = self.send(Method::POST, path, caller.bearer(), Some(&body)).await?;
         self.received(reply, status, &[])
     }
 
     async fn get(&mut self, path: &str, caller: Caller<'_>, fields: &[&str]) -> Result<Value, DemoError> {
         self.sent(&format!("GET {path} {}", caller.shown()))?;
-        let reply = self.client.send(Method::GET, path, caller.bearer(), None).await;
+        let reply = self.send(Method::GET, path, caller.bearer(), None).await?;
         self.received(reply, 200, fields)
     }
 
@@ -261,11 +273,34 @@ impl Stage<'_> {
     ) -> Result<Value, DemoError> {
         self.sent(&format!("invoke {function}: {}", shown(&payload)))?;
         let path = format!("/2015-03-31/functions/{function}/invocations");
-        let reply = self.client.send(Method::POST, &path, None, Some(&payload)).await;
-        if let Some(error) = reply.as_ref().ok().and_then(|reply| reply.headers.get("x-amz-function-error")) {
+        let reply = self.send(Method::POST, &path, None, Some(&payload)).await?;
+        if let Some(error) = reply.headers.get("x-amz-function-error") {
             return Err(self.surprise("X-Amz-Function-Error", "absent", &format!("{error:?}")));
         }
         self.received(reply, 200, fields)
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        bearer: Option<&str>,
+        body: Option<&Value>,
+    ) -> Result<Reply, DemoError> {
+        let mut request = self.client.request(method, format!("{}{path}", self.base_url));
+        if let Some(bearer) = bearer {
+            request = request.bearer_auth(bearer);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let reply = async {
+            let response = request.send().await?;
+            let (status, headers) = (response.status(), response.headers().clone());
+            Ok(Reply { status, headers, body: response.json().await? })
+        };
+        let step = self.step;
+        reply.await.map_err(|source| DemoError::NoAnswer { step, source })
     }
 
     fn sent(&mut self, line: &str) -> Result<(), DemoError> {
@@ -273,14 +308,7 @@ impl Stage<'_> {
     }
 
     /// Shows a reply, only these fields of it when there are any, and checks its status.
-    fn received(
-        &mut self,
-        reply: Result<Reply, HttpError>,
-        status: u16,
-        fields: &[&str],
-    ) -> Result<Value, DemoError> {
-        let step = self.step;
-        let reply = reply.map_err(|source| DemoError::NoAnswer { step, source })?;
+    fn received(&mut self, reply: Reply, status: u16, fields: &[&str]) -> Result<Value, DemoError> {
         let shown_body =
             if fields.is_empty() { shown(&reply.body) } else { shown(&only(&reply.body, fields)) };
         writeln!(self.out, "    < {} {shown_body}\n", reply.status.as_u16())?;
@@ -361,7 +389,7 @@ mod tests {
     #[test]
     fn a_surprise_names_step_and_value() {
         let mut out = Vec::new();
-        let stage = Stage { out: &mut out, client: HttpClient::new("http://127.0.0.1:1"), step: 3 };
+        let stage = Stage { out: &mut out, client: reqwest::Client::new(), base_url: String::new(), step: 3 };
         let error = stage.expect(&json!({"epoch": 2}), json!({"epoch": 3})).unwrap_err().to_string();
         assert_eq!(error, "Step 3 surprises: `epoch` should be 3, and is 2.");
     }

@@ -14,7 +14,7 @@
 //! | connections, and which of the two a request is for | `server`, `request_body` |
 //! | DynamoDB | [`engine`], [`table`] |
 //! | the operator's credential | `admin_token` |
-//! | the command line | [`cli`], `demo`, `http_client` |
+//! | the command line | [`cli`], `demo` |
 
 mod admin_token;
 pub mod cli;
@@ -22,7 +22,6 @@ mod demo;
 pub mod engine;
 mod functions;
 mod gateway;
-mod http_client;
 mod http_event;
 mod invoke_api;
 mod registry;

@@ -213,8 +213,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http_client::HttpClient;
-    use http::Method;
     use serde_json::{Value, json};
     use std::time::Duration;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -222,6 +220,10 @@ mod tests {
 
     async fn start(options: Options) -> Registry {
         Registry::start(Options { port: 0, ..options }).await.expect("a registry")
+    }
+
+    fn client() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().build().expect("a client")
     }
 
     async fn raw(url: &str, request: &[u8]) -> String {
@@ -243,9 +245,8 @@ mod tests {
         assert_eq!(one.dynamodb_endpoint(), engine.endpoint());
         let body = json!({"id": "one", "name": "One"});
         let token = one.admin_token().expose();
-        let client = HttpClient::new(one.url());
-        let created = client.send(Method::POST, "/workspaces", Some(token), Some(&body));
-        assert_eq!(created.await.expect("a reply").status, 201);
+        let request = client().post(format!("{}/workspaces", one.url())).bearer_auth(token).json(&body);
+        assert_eq!(request.send().await.expect("a reply").status(), 201);
         let seen = two.invoke("get-workspace", br#"{"workspace_id":"one"}"#.to_vec()).await;
         let seen: Value = serde_json::from_slice(&seen.expect("a function").expect("an answer")).unwrap();
         assert_eq!(seen["name"], "One");
@@ -259,11 +260,10 @@ mod tests {
     async fn the_functions_store_may_be_another_than_the_engine() {
         let nowhere = Some("http://127.0.0.1:1".to_owned());
         let registry = start(Options { store_endpoint: nowhere, ..Options::default() }).await;
-        let reply = HttpClient::new(registry.url())
-            .send(Method::GET, "/workspaces/one", Some(registry.admin_token().expose()), None)
-            .await
-            .expect("a reply");
-        assert_eq!((reply.status.as_u16(), &reply.body["code"]), (503, &json!("store_unavailable")));
+        let request = client().get(format!("{}/workspaces/one", registry.url()));
+        let reply = request.bearer_auth(registry.admin_token().expose()).send().await.expect("a reply");
+        assert_eq!(reply.status(), 503);
+        assert_eq!(reply.json::<Value>().await.expect("JSON")["code"], "store_unavailable");
     }
 
     #[tokio::test]

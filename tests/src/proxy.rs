@@ -1,7 +1,6 @@
 //! A proxy between the functions and the store. It writes down every request, and spoils those that it is told to.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,9 +8,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
+use reqwest::redirect::Policy;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
@@ -47,7 +45,7 @@ struct State {
     seen: Mutex<Vec<String>>,
     next: Mutex<VecDeque<(String, Option<Fault>)>>,
     always: Mutex<Option<(String, Fault)>>,
-    captured: Mutex<Vec<Request<Full<Bytes>>>>,
+    captured: Mutex<Vec<Request<Bytes>>>,
     gate: Mutex<Option<Arc<Gate>>>,
     held: Notify,
     healed: watch::Sender<()>,
@@ -100,7 +98,7 @@ impl Drop for Place<'_> {
 pub struct Proxy {
     url: String,
     state: Arc<State>,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: reqwest::Client,
 }
 
 impl Proxy {
@@ -113,7 +111,7 @@ impl Proxy {
     pub fn start_on(listener: TcpListener, store: &str) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State::default());
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         let proxy = Self { url, state: Arc::clone(&state), client: client.clone() };
         let store = store.trim_end_matches('/').to_owned();
         tokio::spawn(async move {
@@ -121,7 +119,7 @@ impl Proxy {
                 let (state, client, store) = (Arc::clone(&state), client.clone(), store.clone());
                 let service = service_fn(move |request| {
                     let (state, client, store) = (Arc::clone(&state), client.clone(), store.clone());
-                    async move { handle(&state, &client, &store, request).await }
+                    async move { Ok::<_, Broken>(handle(&state, &client, &store, request).await?.map(Full::new)) }
                 });
                 tokio::spawn(
                     hyper::server::conn::http1::Builder::new()
@@ -196,7 +194,8 @@ impl Proxy {
         let mut statuses = Vec::new();
         for request in captured {
             for _ in 0..times {
-                statuses.push(self.client.request(request.clone()).await.unwrap().status().as_u16());
+                let reply = forward(&self.client, request.clone()).await.unwrap();
+                statuses.push(reply.status().as_u16());
             }
         }
         statuses
@@ -216,10 +215,10 @@ impl std::error::Error for Broken {}
 
 async fn handle(
     state: &State,
-    client: &Client<HttpConnector, Full<Bytes>>,
+    client: &reqwest::Client,
     store: &str,
     request: Request<Incoming>,
-) -> Result<Response<Full<Bytes>>, Broken> {
+) -> Result<Response<Bytes>, Broken> {
     let operation = operation(&request);
     state.seen.lock().unwrap().push(operation.clone());
     let request = readdress(store, request).await?;
@@ -251,26 +250,22 @@ async fn handle(
             );
             let response =
                 Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-            Ok(response.body(Full::new(Bytes::from(body))).unwrap())
+            Ok(response.body(Bytes::from(body)).unwrap())
         }
         Some(Fault::CutBody) => {
             let (mut parts, body) = forward(client, request).await?.into_parts();
-            let Ok(body) = body.collect().await.map_err(|never: Infallible| never);
-            let body = body.to_bytes();
             parts.headers.remove("content-length");
             parts.headers.remove("x-amz-crc32");
-            Ok(Response::from_parts(parts, Full::new(body.slice(..body.len() / 2))))
+            Ok(Response::from_parts(parts, body.slice(..body.len() / 2)))
         }
         Some(Fault::Unprocessed) => {
-            let asked = request.into_body().collect().await.map_err(|never: Infallible| never);
-            let Ok(asked) = asked.map(|body| body.to_bytes());
-            let mut asked: Value = serde_json::from_slice(&asked).unwrap();
+            let mut asked: Value = serde_json::from_slice(request.body()).unwrap();
             let answer = json!({"Responses": {}, "UnprocessedKeys": asked["RequestItems"].take()});
             let response = Response::builder().header("content-type", "application/x-amz-json-1.0");
-            Ok(response.body(Full::new(Bytes::from(answer.to_string()))).unwrap())
+            Ok(response.body(Bytes::from(answer.to_string())).unwrap())
         }
         Some(Fault::Page(status)) => {
-            let page = Full::new(Bytes::from_static(b"<html><body>Be right back.</body></html>"));
+            let page = Bytes::from_static(b"<html><body>Be right back.</body></html>");
             Ok(Response::builder().status(status).header("content-type", "text/html").body(page).unwrap())
         }
         Some(Fault::Duplicate) => {
@@ -287,21 +282,19 @@ fn operation(request: &Request<Incoming>) -> String {
     target.and_then(|target| target.split_once('.')).map_or("?", |(_, operation)| operation).to_owned()
 }
 
-async fn readdress(store: &str, request: Request<Incoming>) -> Result<Request<Full<Bytes>>, Broken> {
+async fn readdress(store: &str, request: Request<Incoming>) -> Result<Request<Bytes>, Broken> {
     let (mut parts, body) = request.into_parts();
     parts.uri = format!("{store}{}", parts.uri.path()).parse().map_err(|_| Broken)?;
     parts.headers.remove("host");
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-    Ok(Request::from_parts(parts, Full::new(body)))
+    Ok(Request::from_parts(parts, body))
 }
 
-async fn forward(
-    client: &Client<HttpConnector, Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> Result<Response<Full<Bytes>>, Broken> {
-    let (parts, body) = client.request(request).await.map_err(|_| Broken)?.into_parts();
+async fn forward(client: &reqwest::Client, request: Request<Bytes>) -> Result<Response<Bytes>, Broken> {
+    let request = request.try_into().map_err(|_| Broken)?;
+    let (parts, body) = Response::from(client.execute(request).await.map_err(|_| Broken)?).into_parts();
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-    Ok(Response::from_parts(parts, Full::new(body)))
+    Ok(Response::from_parts(parts, body))
 }
 
 fn fault_for(state: &State, operation: &str) -> Option<Fault> {

@@ -1,7 +1,6 @@
 //! A proxy that injects faults, as the seed decides, and records the history.
 
 use std::collections::{BTreeMap, HashMap};
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,9 +9,8 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper::{Request, Response};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
+use reqwest::redirect::Policy;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -145,8 +143,8 @@ impl Shared {
 #[derive(Clone)]
 struct Passed {
     running: Arc<Running>,
-    client: Client<HttpConnector, Full<Bytes>>,
-    request: Request<Full<Bytes>>,
+    client: reqwest::Client,
+    request: Request<Bytes>,
     what: Option<Recorded>,
 }
 
@@ -159,13 +157,15 @@ impl Proxy {
     pub async fn start(shared: Arc<Shared>, side: Side, target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let client = Client::builder(TokioExecutor::new()).build_http();
+        let client = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
         let target: Arc<str> = target.trim_end_matches('/').into();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (shared, client, target) = (Arc::clone(&shared), client.clone(), Arc::clone(&target));
                 let service = service_fn(move |request| {
-                    handle(Arc::clone(&shared), side, client.clone(), Arc::clone(&target), request)
+                    let reply =
+                        handle(Arc::clone(&shared), side, client.clone(), Arc::clone(&target), request);
+                    async move { Ok::<_, Broken>(reply.await?.map(Full::new)) }
                 });
                 let _set = stream.set_nodelay(true);
                 tokio::spawn(
@@ -189,12 +189,12 @@ impl std::fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-type Reply = Response<Full<Bytes>>;
+type Reply = Response<Bytes>;
 
 async fn handle(
     shared: Arc<Shared>,
     side: Side,
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: reqwest::Client,
     target: Arc<str>,
     request: Request<Incoming>,
 ) -> Result<Reply, Broken> {
@@ -214,7 +214,7 @@ async fn handle(
             (id.map(|id| format!("{id} 0")), Some((action, json)))
         }
     };
-    let mut request = Request::from_parts(parts, Full::new(body));
+    let mut request = Request::from_parts(parts, body);
     let named = named.unwrap_or_default();
     let (workspace, call) = named.split_once(' ').unwrap_or_default();
     let Some(running) = shared.find(workspace) else {
@@ -336,10 +336,8 @@ impl Held {
         let _cut = number.map(|number| Cut(&passed.running, number));
         let reply = send(&passed.client, passed.request.clone()).await;
         if let (Some(Recorded::Call(op)), Some(number), Ok(reply)) = (&passed.what, number, &reply) {
-            let body = reply.body().clone().collect().await.map(|body| body.to_bytes());
-            let Ok(body) = body.map_err(|never: Infallible| never);
             let mut texts = passed.running.episode.texts.lock().unwrap();
-            let answer = calls::answer(op, reply.status().as_u16(), &body, &mut texts);
+            let answer = calls::answer(op, reply.status().as_u16(), reply.body(), &mut texts);
             let mut history = history.lock().unwrap();
             match answer {
                 Ok(answer) => history.end(number, answer),
@@ -367,13 +365,11 @@ impl Drop for Cut<'_> {
     }
 }
 
-async fn send(
-    client: &Client<HttpConnector, Full<Bytes>>,
-    request: Request<Full<Bytes>>,
-) -> Result<Reply, Broken> {
-    let (parts, body) = client.request(request).await.map_err(|_| Broken)?.into_parts();
+async fn send(client: &reqwest::Client, request: Request<Bytes>) -> Result<Reply, Broken> {
+    let request = request.try_into().map_err(|_| Broken)?;
+    let (parts, body) = Response::from(client.execute(request).await.map_err(|_| Broken)?).into_parts();
     let body = body.collect().await.map_err(|_| Broken)?.to_bytes();
-    Ok(Response::from_parts(parts, Full::new(body)))
+    Ok(Response::from_parts(parts, body))
 }
 
 fn own_answer(side: Side, status: u16, kind: &str) -> Reply {
@@ -384,11 +380,11 @@ fn own_answer(side: Side, status: u16, kind: &str) -> Reply {
         }
     };
     let response = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-    response.body(Full::new(Bytes::from(body))).unwrap()
+    response.body(Bytes::from(body)).unwrap()
 }
 
 /// The same write without its fence.
-fn without_fence(shared: &Shared, request: Request<Full<Bytes>>, mut json: Value) -> Request<Full<Bytes>> {
+fn without_fence(shared: &Shared, request: Request<Bytes>, mut json: Value) -> Request<Bytes> {
     if json["ConditionExpression"] != FENCED {
         return request;
     }
@@ -406,5 +402,5 @@ fn without_fence(shared: &Shared, request: Request<Full<Bytes>>, mut json: Value
     shared.sabotaged.fetch_add(1, Ordering::Relaxed);
     let (mut parts, _) = request.into_parts();
     parts.headers.remove("content-length");
-    Request::from_parts(parts, Full::new(Bytes::from(json.to_string())))
+    Request::from_parts(parts, Bytes::from(json.to_string()))
 }
