@@ -331,7 +331,7 @@ def sha256(text):
 def build_registry():
     """The executable that `cargo run` would run."""
     built = subprocess.run(
-        ["cargo", "build", "--package", "local", "--message-format", "json-render-diagnostics"],
+        ["cargo", "build", "--locked", "--package", "local", "--message-format", "json-render-diagnostics"],
         cwd=ROOT,
         check=True,
         stdout=subprocess.PIPE,
