@@ -21,13 +21,13 @@ use crate::registry::{DEFAULT_PORT, DEFAULT_TABLE_NAME, Options, Registry, Start
 #[command(name = "local", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
     #[command(subcommand)]
-    command: Option<Command>,
+    command: Option<CliCommand>,
     #[command(flatten)]
     serve: ServeOptions,
 }
 
 #[derive(Subcommand)]
-enum Command {
+enum CliCommand {
     /// Makes an admin token and prints it with its SHA-256, which a deployment is configured with
     AdminToken,
     /// Plays two migrations on a registry of its own, step by step, and checks every step
@@ -87,7 +87,7 @@ impl Cli {
     pub fn default_log_level(&self) -> LevelFilter {
         match self.command {
             None => LevelFilter::INFO,
-            Some(Command::AdminToken | Command::Demo) => LevelFilter::ERROR,
+            Some(CliCommand::AdminToken | CliCommand::Demo) => LevelFilter::ERROR,
         }
     }
 
@@ -98,8 +98,8 @@ impl Cli {
     pub async fn run(self, out: &mut (dyn Write + Send)) -> Result<(), CliError> {
         match self.command {
             None => serve(self.serve, out).await,
-            Some(Command::AdminToken) => Ok(write_admin_token(&AdminToken::generate(), out)?),
-            Some(Command::Demo) => Ok(demo::run(out).await?),
+            Some(CliCommand::AdminToken) => Ok(write_admin_token(&AdminToken::generate(), out)?),
+            Some(CliCommand::Demo) => Ok(demo::run(out).await?),
         }
     }
 }

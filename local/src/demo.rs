@@ -223,7 +223,7 @@ struct Stage<'a> {
 }
 
 /// What came back.
-struct Reply {
+struct HttpReply {
     status: StatusCode,
     headers: HeaderMap,
     body: Value,
@@ -286,7 +286,7 @@ impl Stage<'_> {
         path: &str,
         bearer: Option<&str>,
         body: Option<&Value>,
-    ) -> Result<Reply, DemoError> {
+    ) -> Result<HttpReply, DemoError> {
         let mut request = self.client.request(method, format!("{}{path}", self.base_url));
         if let Some(bearer) = bearer {
             request = request.bearer_auth(bearer);
@@ -297,7 +297,7 @@ impl Stage<'_> {
         let reply = async {
             let response = request.send().await?;
             let (status, headers) = (response.status(), response.headers().clone());
-            Ok(Reply { status, headers, body: response.json().await? })
+            Ok(HttpReply { status, headers, body: response.json().await? })
         };
         let step = self.step;
         reply.await.map_err(|source| DemoError::NoAnswer { step, source })
@@ -308,7 +308,7 @@ impl Stage<'_> {
     }
 
     /// Shows a reply, only these fields of it when there are any, and checks its status.
-    fn received(&mut self, reply: Reply, status: u16, fields: &[&str]) -> Result<Value, DemoError> {
+    fn received(&mut self, reply: HttpReply, status: u16, fields: &[&str]) -> Result<Value, DemoError> {
         let shown_body =
             if fields.is_empty() { shown(&reply.body) } else { shown(&only(&reply.body, fields)) };
         writeln!(self.out, "    < {} {shown_body}\n", reply.status.as_u16())?;

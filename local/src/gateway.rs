@@ -31,7 +31,7 @@ pub struct Gateway {
 
 /// What API Gateway itself answers, without a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum GatewayError {
     /// Something that is not well formed.
     BadRequest,
     /// No route.
@@ -44,7 +44,7 @@ pub enum Refusal {
     FunctionFailed,
 }
 
-impl Refusal {
+impl GatewayError {
     fn status_and_message(self) -> (StatusCode, &'static str) {
         match self {
             Self::BadRequest => (StatusCode::BAD_REQUEST, "Bad Request"),
@@ -66,7 +66,7 @@ impl Refusal {
     }
 }
 
-impl From<BodyError> for Refusal {
+impl From<BodyError> for GatewayError {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::TooLarge => Self::TooLarge,
@@ -86,7 +86,7 @@ impl Gateway {
     pub async fn answer(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let request_id = new_request_id();
         let answered = self.pass_on(request, peer, &request_id).await;
-        let mut response = answered.unwrap_or_else(Refusal::response);
+        let mut response = answered.unwrap_or_else(GatewayError::response);
         if let Ok(request_id) = HeaderValue::try_from(request_id) {
             response.headers_mut().insert(REQUEST_ID, request_id);
         }
@@ -98,20 +98,20 @@ impl Gateway {
         request: Request<Incoming>,
         peer: SocketAddr,
         request_id: &str,
-    ) -> Result<Response<Full<Bytes>>, Refusal> {
+    ) -> Result<Response<Full<Bytes>>, GatewayError> {
         let (parts, body) = request.into_parts();
         let found = self.routes.find(&parts.method, parts.uri.path());
-        let (route, parameters) = found.ok_or(Refusal::NotFound)?;
-        let function = self.functions.get(route.function()).ok_or(Refusal::NotFound)?;
+        let (route, parameters) = found.ok_or(GatewayError::NotFound)?;
+        let function = self.functions.get(route.function()).ok_or(GatewayError::NotFound)?;
         let (parts, body) = (&parts, &request_body::read(body, MAX_BODY).await?);
         let listening = self.listening;
         let received = Received { parts, body, peer, listening, route, parameters, request_id };
-        let event = http_event::event(&received).map_err(|_| Refusal::BadRequest)?;
+        let event = http_event::event(&received).map_err(|_| GatewayError::BadRequest)?;
         let answer = function.invoke(&event, Uuid::new_v4()).await;
         let response = answer.ok().and_then(|answer| http_event::response(&answer));
         response.ok_or_else(|| {
             tracing::error!(function = route.function(), "the function gave no response");
-            Refusal::FunctionFailed
+            GatewayError::FunctionFailed
         })
     }
 }

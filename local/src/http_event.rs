@@ -250,7 +250,7 @@ fn protocol(version: Version) -> &'static str {
 /// What a function answers in payload format 2.0.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer {
+struct FunctionResponse {
     status_code: u16,
     #[serde(default)]
     headers: BTreeMap<String, String>,
@@ -263,7 +263,7 @@ struct Answer {
 
 /// The response that the client is given. `None` when the function's answer is not one in payload format 2.0.
 pub fn response(answer: &[u8]) -> Option<Response<Full<Bytes>>> {
-    let answer: Answer = serde_json::from_slice(answer).ok()?;
+    let answer: FunctionResponse = serde_json::from_slice(answer).ok()?;
     let status = StatusCode::from_u16(answer.status_code).ok().filter(|status| status.as_u16() >= 200)?;
     let body = answer.body.unwrap_or_default();
     let body = if answer.is_base64_encoded { BASE64.decode(body).ok()? } else { body.into_bytes() };

@@ -43,7 +43,7 @@ enum InvocationType {
 
 /// Why there was no invocation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Refusal {
+enum InvokeError {
     UnknownFunction(String),
     UnknownInvocationType,
     NotJson,
@@ -81,7 +81,7 @@ impl InvokeApi {
     pub async fn answer(&self, named: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let request_id = Uuid::new_v4();
         let answered = self.invoke(named, request, request_id).await;
-        let mut response = answered.map_or_else(|refusal| refusal.response(), Invoked::response);
+        let mut response = answered.map_or_else(|error| error.response(), Invoked::response);
         if let Ok(request_id) = HeaderValue::try_from(request_id.to_string()) {
             response.headers_mut().insert(REQUEST_ID, request_id);
         }
@@ -93,11 +93,11 @@ impl InvokeApi {
         named: &str,
         request: Request<Incoming>,
         request_id: Uuid,
-    ) -> Result<Invoked, Refusal> {
+    ) -> Result<Invoked, InvokeError> {
         let (parts, body) = request.into_parts();
         // No SDK sends this header; every browser does, for a page of another site as well.
         if parts.headers.contains_key(ORIGIN) {
-            return Err(Refusal::FromBrowser);
+            return Err(InvokeError::FromBrowser);
         }
         let function = self.find(named)?;
         let invocation_type = InvocationType::of(&parts.headers)?;
@@ -118,37 +118,37 @@ impl InvokeApi {
         }
     }
 
-    fn find(&self, named: &str) -> Result<Arc<LocalFunction>, Refusal> {
+    fn find(&self, named: &str) -> Result<Arc<LocalFunction>, InvokeError> {
         let named = percent_decode_str(named).decode_utf8_lossy();
         let name = crate_name(&named);
-        self.functions.get(name).ok_or_else(|| Refusal::UnknownFunction(name.to_owned()))
+        self.functions.get(name).ok_or_else(|| InvokeError::UnknownFunction(name.to_owned()))
     }
 }
 
 /// The payload; an empty one counts as `{}`, as on Lambda.
-async fn read_payload(body: Incoming, invocation_type: InvocationType) -> Result<Bytes, Refusal> {
+async fn read_payload(body: Incoming, invocation_type: InvocationType) -> Result<Bytes, InvokeError> {
     let limit = invocation_type.max_payload();
     let payload = request_body::read(body, limit).await.map_err(|error| match error {
-        BodyError::TooLarge => Refusal::TooLarge(limit),
-        BodyError::Timeout => Refusal::TooSlow,
-        BodyError::Broken => Refusal::NotJson,
+        BodyError::TooLarge => InvokeError::TooLarge(limit),
+        BodyError::Timeout => InvokeError::TooSlow,
+        BodyError::Broken => InvokeError::NotJson,
     })?;
     if payload.is_empty() {
         return Ok(Bytes::from_static(b"{}"));
     }
     match serde_json::from_slice::<IgnoredAny>(&payload) {
         Ok(_) => Ok(payload),
-        Err(_) => Err(Refusal::NotJson),
+        Err(_) => Err(InvokeError::NotJson),
     }
 }
 
 impl InvocationType {
-    fn of(headers: &HeaderMap) -> Result<Self, Refusal> {
+    fn of(headers: &HeaderMap) -> Result<Self, InvokeError> {
         match headers.get(INVOCATION_TYPE).map(HeaderValue::as_bytes) {
             None | Some(b"RequestResponse") => Ok(Self::RequestResponse),
             Some(b"Event") => Ok(Self::Event),
             Some(b"DryRun") => Ok(Self::DryRun),
-            Some(_) => Err(Refusal::UnknownInvocationType),
+            Some(_) => Err(InvokeError::UnknownInvocationType),
         }
     }
 
@@ -176,7 +176,7 @@ impl Invoked {
     }
 }
 
-impl Refusal {
+impl InvokeError {
     /// The error's status and name, and its message under the key that this error has it under.
     fn response(&self) -> Response<Full<Bytes>> {
         let (status, name) = match self {
