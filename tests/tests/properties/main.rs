@@ -1,5 +1,6 @@
-//! Properties that hold for any input: of tokens, of the agent-URL policy, of the limits, of the tree; and what secret types
-//! do not have. Random inputs come from a fixed seed, so that a failure is found again by running the test again.
+//! Properties that hold for any input: of tokens, of the agent-URL policy, of the limits, of the tree. Random inputs come from a
+//! fixed seed, so that running a failed test again finds the failure again. Also properties of the code: what secret types do not
+//! have, which folder imports which, and what the Lambda runtime logs.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
 mod addresses;
 mod limits;
 mod registries;
+mod runtime_log;
 mod secret_types;
 mod tokens;
 mod trees;
