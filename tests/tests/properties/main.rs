@@ -14,6 +14,7 @@
 mod addresses;
 mod limits;
 mod registries;
+mod rooms;
 mod runtime_log;
 mod secret_types;
 mod tokens;
