@@ -1,28 +1,28 @@
-//! The operator's credential in plaintext, which only a local run has: the functions are given its SHA-256.
+//! The admin token in plain text. Only the local registry has it. The functions get its SHA-256.
 
 use domain::token::{Bearer, TokenHash};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-/// An admin token. It has no `Debug`, `Display` or `Serialize`: its text is had only by [`Self::expose`].
+/// An admin token. It has no `Debug`, `Display` or `Serialize`: only [`Self::expose`] gives its text.
 pub struct AdminToken(SecretString);
 
-/// The text cannot be an admin token. The text is not in here.
+/// The text is not a valid admin token. The error does not contain it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("The admin token must be 32 to 256 visible ASCII characters and must not begin with `wsr_`.")]
 pub struct InvalidAdminToken;
 
 impl AdminToken {
-    /// A new token: 244 random bits of the operating system.
+    /// A new token with 244 random bits.
     pub fn generate() -> Self {
         let random = [Uuid::new_v4(), Uuid::new_v4()].map(|part| part.simple().to_string()).concat();
         Self(format!("admin_{random}").into())
     }
 
-    /// A token of the operator's own.
+    /// A token that the operator chose.
     ///
     /// # Errors
-    /// [`InvalidAdminToken`] when no request could present it, or when it would look like a workspace's token.
+    /// [`InvalidAdminToken`] if a request cannot carry it, or if it looks like a workspace's token.
     pub fn parse(text: &str) -> Result<Self, InvalidAdminToken> {
         let fits = Bearer::parse(text).is_ok() && !text.starts_with("wsr_");
         if fits { Ok(Self(text.into())) } else { Err(InvalidAdminToken) }
@@ -33,7 +33,7 @@ impl AdminToken {
         self.0.expose_secret()
     }
 
-    /// The lower-case hex SHA-256, which a deployment is configured with.
+    /// Its SHA-256 in lower-case hex, as a deployment's parameter takes it.
     pub fn sha256(&self) -> String {
         TokenHash::of(self.expose()).as_str().to_owned()
     }
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_request_can_present_is_a_token() {
+    fn only_what_a_request_can_carry_is_a_token() {
         assert!(AdminToken::parse(&"a".repeat(32)).is_ok());
         assert!(AdminToken::parse(&"~".repeat(256)).is_ok());
         for text in [&"a".repeat(31), &"a".repeat(257), &" ".repeat(40), &"é".repeat(40), &"wsr_".repeat(10)]

@@ -1,4 +1,4 @@
-//! The command line: `cargo run` serves, `cargo run -- admin-token` and `cargo run -- demo` do what they say.
+//! The command line: `cargo run` serves, `cargo run -- admin-token` prints a token, `cargo run -- demo` plays the demo.
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -28,18 +28,18 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum CliCommand {
-    /// Makes an admin token and prints it with its SHA-256, which a deployment is configured with
+    /// Generates an admin token and prints it with its SHA-256, which a deployment takes as a parameter
     AdminToken,
-    /// Plays two migrations on a registry of its own, step by step, and checks every step
+    /// Runs two migrations on a temporary registry, step by step, and checks every step
     Demo,
 }
 
 #[derive(Args)]
 struct ServeOptions {
-    /// The port to listen on; 0 for any that is free
+    /// The port to listen on; 0 picks a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     port: u16,
-    /// The address to listen on; whoever reaches it may invoke functions directly
+    /// The address to listen on; anybody who can reach it can invoke functions directly
     #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     host: IpAddr,
     /// Keeps the data in this file instead of in memory
@@ -48,10 +48,10 @@ struct ServeOptions {
     /// Uses the DynamoDB engine at this URL instead of the embedded one
     #[arg(long, value_name = "URL")]
     dynamodb_endpoint: Option<String>,
-    /// The table's name; the table is made when it is not there
+    /// The table's name; the table is created if it does not exist
     #[arg(long, value_name = "NAME", default_value = DEFAULT_TABLE_NAME)]
     table_name: String,
-    /// The operator's credential, 32 to 256 visible ASCII characters; a new one unless given
+    /// The admin token, 32 to 256 visible ASCII characters; generated if not given
     #[arg(long, value_name = "TOKEN", env = "ADMIN_TOKEN", hide_env_values = true)]
     admin_token: Option<String>,
     /// Where an agent's URL may point: public, private or any
@@ -62,20 +62,20 @@ struct ServeOptions {
     roots_are_peers: bool,
 }
 
-/// Why the program ends with a failure. Each is one sentence.
+/// Why the program fails. Each message is one sentence.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
-    /// The admin token that was given.
+    /// The given admin token is not valid.
     #[error(transparent)]
     AdminToken(#[from] InvalidAdminToken),
-    /// There is no registry.
+    /// The registry does not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// The demo did not come to its end.
+    /// The demo failed.
     #[error(transparent)]
     Demo(#[from] DemoError),
-    /// Signals cannot be waited for.
-    #[error("The registry cannot wait for signals: {0}.")]
+    /// The signal handlers cannot be installed.
+    #[error("The signal handlers cannot be installed: {0}.")]
     Signals(io::Error),
     /// Standard output is closed.
     #[error("The output cannot be written: {0}.")]
@@ -83,7 +83,7 @@ pub enum CliError {
 }
 
 impl Cli {
-    /// What is logged unless a level is asked for: all that is of interest, but only errors between a story's lines.
+    /// The log level unless one is set. The other commands print to the terminal, so they log errors only.
     pub fn default_log_level(&self) -> LevelFilter {
         match self.command {
             None => LevelFilter::INFO,
@@ -91,7 +91,7 @@ impl Cli {
         }
     }
 
-    /// Does what the command line asks for; what is to be seen goes to `out`.
+    /// Runs the command. Its output goes to `out`.
     ///
     /// # Errors
     /// [`CliError`].
@@ -129,7 +129,7 @@ async fn serve(options: ServeOptions, out: &mut (dyn Write + Send)) -> Result<()
         () = &mut stop => return Ok(()),
     };
     if !host.is_loopback() {
-        tracing::warn!(%host, "whoever reaches this address may invoke functions directly");
+        tracing::warn!(%host, "anybody who can reach this address can invoke functions directly");
     }
     let written = write_welcome(&registry, &engine, out);
     if let Err(error) = written {
@@ -150,7 +150,7 @@ impl ServeOptions {
     }
 }
 
-/// Waits for Ctrl-C, and where there is such a thing for SIGTERM.
+/// Waits for Ctrl-C, and on Unix also for SIGTERM.
 fn stop_signal() -> io::Result<impl Future<Output = ()>> {
     #[cfg(unix)]
     {
@@ -181,12 +181,12 @@ fn write_welcome(registry: &Registry, engine: &Engine, out: &mut dyn Write) -> i
     let id = format!("try-{}", Uuid::new_v4().simple().to_string().split_at(8).0);
     writeln!(out, "Workspace registry, listening on {url}")?;
     match engine {
-        Engine::Memory => writeln!(out, "  engine       embedded, in memory: gone when this stops")?,
+        Engine::Memory => writeln!(out, "  engine       embedded, in memory: lost when this stops")?,
         Engine::File(path) => writeln!(out, "  engine       embedded, kept in {}", path.display())?,
         Engine::Endpoint(endpoint) => writeln!(out, "  engine       {endpoint}, table {table}")?,
     }
     writeln!(out, "  admin token  {}\n", registry.admin_token().expose())?;
-    writeln!(out, "Create a workspace, register its agent, look at it:\n")?;
+    writeln!(out, "Create a workspace, register its agent, read it:\n")?;
     writeln!(out, "ADMIN_TOKEN={}", shell_quoted(registry.admin_token().expose()))?;
     writeln!(
         out,
@@ -218,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn the_command_line_is_consistent() {
+    fn clap_accepts_the_command_line() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn the_engine_is_embedded_unless_another_is_named() {
+    fn the_engine_is_embedded_unless_an_endpoint_is_given() {
         let engine = |arguments: &[&str]| parsed(arguments).map(|cli| cli.serve.engine());
         assert_eq!(engine(&[]), Ok(Engine::Memory));
         assert_eq!(engine(&["--data", "a.sqlite"]), Ok(Engine::File("a.sqlite".into())));

@@ -1,4 +1,4 @@
-//! `cargo run -- demo`: plays a story on a registry of its own, over HTTP and the Invoke API, and checks every step.
+//! `cargo run -- demo`: runs two migrations on a temporary registry, over HTTP and the Invoke API, and checks every step.
 
 use std::io::{self, Write};
 
@@ -11,53 +11,53 @@ use serde_json::{Map, Value, json};
 use crate::registry::{Options, Registry, StartError};
 
 const TOKEN_MARK: &str = "wsr_";
-/// `wsr_` and the public id: what may be shown of a token.
+/// `wsr_` and the public id, the part of a token that may be shown.
 const TOKEN_PREFIX_LENGTH: usize = 12;
 
 const SOURCE_URL: &str = "https://source.cloud-a.example";
 const TARGET_URL: &str = "https://target.cloud-b.example";
 
-/// Why the story did not come to its end.
+/// Why the demo failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DemoError {
-    /// There was no registry to play it on.
+    /// The registry does not start.
     #[error(transparent)]
     Start(#[from] StartError),
-    /// There is no HTTP client.
+    /// The HTTP client cannot be set up.
     #[error("The HTTP client cannot be set up: {0}.")]
     Client(#[source] reqwest::Error),
-    /// A step had no answer, or none in JSON.
-    #[error("Step {step} had no answer: {source}.")]
+    /// A step got no answer, or one that is not JSON.
+    #[error("Step {step} got no answer: {source}.")]
     NoAnswer {
         /// Its number.
         step: u32,
         /// Why.
         source: reqwest::Error,
     },
-    /// A step came out otherwise than it should.
-    #[error("Step {step} surprises: {what} should be {expected}, and is {found}.")]
-    Surprise {
+    /// A step had an unexpected result.
+    #[error("Step {step} failed: {what} should be {expected}, and is {found}.")]
+    Unexpected {
         /// Its number.
         step: u32,
-        /// A status or a field.
+        /// What was checked: a status or a field.
         what: String,
-        /// As it should be.
+        /// The expected value.
         expected: String,
-        /// As it is.
+        /// The actual value.
         found: String,
     },
-    /// The target could not make a token.
+    /// No random token could be generated.
     #[error(transparent)]
     Random(#[from] RandomUnavailable),
-    /// The story cannot be written.
+    /// The output cannot be written.
     #[error("The output cannot be written: {0}.")]
     Output(#[from] io::Error),
 }
 
-/// Plays the story, and writes it down step by step.
+/// Runs the demo and writes each step to `out`.
 ///
 /// # Errors
-/// [`DemoError`] at the first step that surprises.
+/// [`DemoError`] at the first step that fails.
 pub async fn run(out: &mut (dyn Write + Send)) -> Result<(), DemoError> {
     let client = reqwest::Client::builder().no_proxy().build().map_err(DemoError::Client)?;
     let registry = Registry::start(Options { port: 0, ..Options::default() }).await?;
@@ -71,13 +71,13 @@ async fn play(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError>
     stage.act("A workspace moves to another cloud.")?;
     revoke_and_reclaim(stage, admin_token).await?;
     stage.act(
-        "The same move by hand-over: the source serves until the very write in which the target takes over.",
+        "The same move by hand-over: the source serves until the write in which the target takes over.",
     )?;
     hand_over_and_take_over(stage, admin_token).await?;
     stage.finish()
 }
 
-/// A migration that would lose its workspace, and the way out: revoke, reclaim, prove.
+/// A migration that is stuck, and the way out: revoke, reclaim, prove.
 async fn revoke_and_reclaim(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError> {
     stage.scene("The operator creates a workspace; its first token comes with the answer.")?;
     let create = json!({"id": "research-agent", "name": "Research agent"});
@@ -97,7 +97,7 @@ async fn revoke_and_reclaim(stage: &mut Stage<'_>, admin_token: &str) -> Result<
     stage.expect(&refused, json!({"code": "missing_token"}))?;
 
     stage.scene(
-        "The workspace moves. Its new container, the target, has an empty config: refused alike, now and for ever.",
+        "The workspace moves. Its new container, the target, has an empty config. It is refused too, however often it tries.",
     )?;
     let target = json!({"id": "research-agent", "url": TARGET_URL, "agent_card": {"name": "Research agent"}});
     let wedged = stage.post("/registry/register", Caller::Nobody, target.clone(), 401).await?;
@@ -141,7 +141,7 @@ async fn revoke_and_reclaim(stage: &mut Stage<'_>, admin_token: &str) -> Result<
     stage.expect(&refreshed, json!({"status": "registered", "epoch": 3}))
 }
 
-/// The same migration without a gap: the successor is named first, and ownership moves in one write.
+/// The same migration by hand-over: the successor is named first, and ownership moves in one write.
 async fn hand_over_and_take_over(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError> {
     let at = |url: &str| json!({"id": "writing-agent", "url": url, "agent_card": {"name": "Writing agent"}});
     let get = json!({"workspace_id": "writing-agent"});
@@ -173,7 +173,9 @@ async fn hand_over_and_take_over(stage: &mut Stage<'_>, admin_token: &str) -> Re
         stage.post("/registry/register", Caller::Nobody, at("https://stranger.example"), 401).await?;
     stage.expect(&refused, json!({"code": "missing_token"}))?;
 
-    stage.scene("The target is ready and registers: in that one write it is the owner, and the source's token is dead.")?;
+    stage.scene(
+        "The target is ready and registers: the same write makes it the owner and ends the source's token.",
+    )?;
     let taken = stage.post("/registry/register", Caller::Bearer(&target_token), at(TARGET_URL), 200).await?;
     stage.expect(&taken, json!({"status": "registered", "epoch": 3}))?;
     let late = stage.post("/registry/register", Caller::Bearer(&source_token), at(SOURCE_URL), 401).await?;
@@ -186,7 +188,7 @@ async fn hand_over_and_take_over(stage: &mut Stage<'_>, admin_token: &str) -> Re
     stage.expect(&repeated, json!({"status": "handed_over", "epoch": 2}))
 }
 
-/// The fields of a workspace that the story is about.
+/// The fields of a workspace that the flip proof needs.
 const FLIP_PROOF: &[&str] = &["url", "registered_by", "owner_epoch", "epoch"];
 
 /// Who sends a request.
@@ -214,7 +216,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-/// Where a story is played: it sends, shows and checks.
+/// Sends requests, prints them with their answers, and checks the answers.
 struct Stage<'a> {
     out: &'a mut (dyn Write + Send),
     client: reqwest::Client,
@@ -222,7 +224,7 @@ struct Stage<'a> {
     step: u32,
 }
 
-/// What came back.
+/// The response to a request.
 struct HttpReply {
     status: StatusCode,
     headers: HeaderMap,
@@ -240,7 +242,7 @@ impl Stage<'_> {
     }
 
     fn finish(&mut self) -> Result<(), DemoError> {
-        Ok(writeln!(self.out, "All {} steps came out as they should.", self.step)?)
+        Ok(writeln!(self.out, "All {} steps succeeded.", self.step)?)
     }
 
     async fn post(
@@ -275,7 +277,7 @@ impl Stage<'_> {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         let reply = self.send(Method::POST, &path, None, Some(&payload)).await?;
         if let Some(error) = reply.headers.get("x-amz-function-error") {
-            return Err(self.surprise("X-Amz-Function-Error", "absent", &format!("{error:?}")));
+            return Err(self.unexpected("X-Amz-Function-Error", "absent", &format!("{error:?}")));
         }
         self.received(reply, 200, fields)
     }
@@ -307,7 +309,7 @@ impl Stage<'_> {
         Ok(writeln!(self.out, "    > {line}")?)
     }
 
-    /// Shows a reply, only these fields of it when there are any, and checks its status.
+    /// Prints a reply, or only the given fields of it, and checks its status.
     fn received(&mut self, reply: HttpReply, status: u16, fields: &[&str]) -> Result<Value, DemoError> {
         let shown_body =
             if fields.is_empty() { shown(&reply.body) } else { shown(&only(&reply.body, fields)) };
@@ -315,16 +317,16 @@ impl Stage<'_> {
         if reply.status.as_u16() == status {
             Ok(reply.body)
         } else {
-            Err(self.surprise("the status", &status.to_string(), reply.status.as_str()))
+            Err(self.unexpected("the status", &status.to_string(), reply.status.as_str()))
         }
     }
 
-    /// Checks the fields named here.
+    /// Checks that the answer has these fields.
     fn expect(&self, answer: &Value, expected: Value) -> Result<(), DemoError> {
         for (field, expected) in expected.as_object().unwrap_or(&Map::new()) {
             let found = answer.get(field).unwrap_or(&Value::Null);
             if found != expected {
-                return Err(self.surprise(&format!("`{field}`"), &shown(expected), &shown(found)));
+                return Err(self.unexpected(&format!("`{field}`"), &shown(expected), &shown(found)));
             }
         }
         Ok(())
@@ -332,12 +334,12 @@ impl Stage<'_> {
 
     fn text(&self, answer: &Value, field: &str) -> Result<String, DemoError> {
         let text = answer.get(field).and_then(Value::as_str).map(str::to_owned);
-        text.ok_or_else(|| self.surprise(&format!("`{field}`"), "a string", "missing"))
+        text.ok_or_else(|| self.unexpected(&format!("`{field}`"), "a string", "missing"))
     }
 
-    fn surprise(&self, what: &str, expected: &str, found: &str) -> DemoError {
+    fn unexpected(&self, what: &str, expected: &str, found: &str) -> DemoError {
         let [what, expected, found] = [what, expected, found].map(str::to_owned);
-        DemoError::Surprise { step: self.step, what, expected, found }
+        DemoError::Unexpected { step: self.step, what, expected, found }
     }
 }
 
@@ -346,7 +348,7 @@ fn only(body: &Value, fields: &[&str]) -> Value {
     Value::Object(fields.iter().filter_map(pick).collect())
 }
 
-/// JSON as it may be shown: of tokens only their prefix, and of their hashes the beginning.
+/// JSON with every token and hash cut to its beginning.
 fn shown(value: &Value) -> String {
     hide_tokens(value).to_string()
 }
@@ -376,21 +378,21 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_story_comes_to_its_end_and_shows_no_token() {
+    async fn the_demo_succeeds_and_shows_no_token() {
         let mut out = Vec::new();
-        run(&mut out).await.expect("no surprise");
+        run(&mut out).await.expect("every step succeeds");
         let text = String::from_utf8(out).unwrap();
-        assert!(text.ends_with("All 17 steps came out as they should.\n"), "{text}");
+        assert!(text.ends_with("All 17 steps succeeded.\n"), "{text}");
         assert!(text.contains("with wsr_") && text.contains("..."), "{text}");
         let longest = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::len).max();
         assert!(longest < Some(32), "{text}");
     }
 
     #[test]
-    fn a_surprise_names_step_and_value() {
+    fn a_failure_names_step_and_value() {
         let mut out = Vec::new();
         let stage = Stage { out: &mut out, client: reqwest::Client::new(), base_url: String::new(), step: 3 };
         let error = stage.expect(&json!({"epoch": 2}), json!({"epoch": 3})).unwrap_err().to_string();
-        assert_eq!(error, "Step 3 surprises: `epoch` should be 3, and is 2.");
+        assert_eq!(error, "Step 3 failed: `epoch` should be 3, and is 2.");
     }
 }

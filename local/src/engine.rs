@@ -1,5 +1,4 @@
-//! DynamoDB: an engine inside this process, or one at an endpoint. Either is reached as the functions reach the real
-//! one, through the SDK.
+//! DynamoDB: an engine inside this process, or one at an endpoint. Both are called through the SDK, as DynamoDB is.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -18,23 +17,23 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use url::Url;
 
-/// For requests that the engine is answering when it is stopped.
+/// How long a stopping engine may take to finish its requests.
 const GRACE: Duration = Duration::from_secs(5);
-/// What every SQLite file begins with (see <https://www.sqlite.org/fileformat.html>).
+/// The first bytes of every SQLite file (see <https://www.sqlite.org/fileformat.html>).
 const SQLITE_MARK: &[u8] = b"SQLite format 3\0";
 
 /// Where the table is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// In this process's memory: gone when it ends.
+    /// In this process's memory, lost when it ends.
     Memory,
-    /// In a file, kept.
+    /// In a file.
     File(PathBuf),
     /// In the engine at this URL.
     Endpoint(String),
 }
 
-/// Why there is no engine.
+/// Why the engine cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The file cannot be read or written, or is not a database.
@@ -42,21 +41,21 @@ pub enum EngineError {
     DataFile {
         /// The file.
         path: PathBuf,
-        /// What the engine says.
+        /// The engine's error.
         reason: String,
     },
     /// The embedded engine does not start.
     #[error("The embedded engine does not start: {0}.")]
     Embedded(String),
-    /// There is no port for it.
+    /// It cannot listen on a port.
     #[error("The embedded engine cannot listen on the loopback interface: {0}.")]
     Listen(#[source] io::Error),
-    /// The endpoint is not one.
+    /// The endpoint's URL is not valid.
     #[error("The DynamoDB endpoint {0} is not an absolute http(s) URL.")]
     InvalidEndpoint(String),
 }
 
-/// An engine inside this process, reached over the loopback interface. It ends when it is stopped or dropped.
+/// An engine inside this process, served on the loopback interface. It ends when it is stopped or dropped.
 pub struct EmbeddedEngine {
     endpoint: String,
     stop: oneshot::Sender<()>,
@@ -64,13 +63,12 @@ pub struct EmbeddedEngine {
 }
 
 impl EmbeddedEngine {
-    /// Starts an engine on a port of its own. It keeps its data in the file, which is made when it is not there, or
-    /// without one in memory.
+    /// Starts an engine on a free port. Its data is in the file, which is created if it does not exist, or in memory.
     ///
     /// # Errors
-    /// [`EngineError`] when the data file cannot be used or there is no port.
+    /// [`EngineError`] if the data file cannot be used or no port is free.
     pub async fn start(file: Option<PathBuf>) -> Result<Self, EngineError> {
-        // Opening a file may wait for its lock.
+        // Opening a file may block on its lock.
         let opened = tokio::task::spawn_blocking(move || open(file)).await;
         let database = opened.map_err(|error| EngineError::Embedded(error.to_string()))??;
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.map_err(EngineError::Listen)?;
@@ -88,7 +86,7 @@ impl EmbeddedEngine {
         &self.endpoint
     }
 
-    /// Ends it, after some seconds at most.
+    /// Stops it, after a few seconds at most.
     pub async fn stop(self) {
         drop(self.stop);
         let _in_time = tokio::time::timeout(GRACE, self.running).await;
@@ -105,7 +103,7 @@ fn open(file: Option<PathBuf>) -> Result<Database, EngineError> {
 }
 
 fn open_file(path: &Path) -> Result<Database, String> {
-    // The engine's own errors for these say less.
+    // The engine's own errors for these cases say less.
     let start = read_start(path).map_err(|error| error.to_string())?;
     if !start.is_empty() && !start.starts_with(SQLITE_MARK) {
         return Err("it is not a database".to_owned());
@@ -114,7 +112,7 @@ fn open_file(path: &Path) -> Result<Database, String> {
     Database::new(path).map_err(|error| error.to_string())
 }
 
-/// The beginning of a file that can be read and written, and is made when it is not there.
+/// The first bytes of a file. Creates the file if it does not exist, and fails if it cannot be written.
 fn read_start(path: &Path) -> io::Result<Vec<u8>> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
     let mut start = Vec::new();
@@ -122,7 +120,7 @@ fn read_start(path: &Path) -> io::Result<Vec<u8>> {
     Ok(start)
 }
 
-/// A client with the functions' own timeouts and retries, for an engine that does not look at credentials.
+/// A client with the functions' timeouts and retries, for an engine that checks no credentials.
 pub fn client(endpoint: &str) -> Client {
     let credentials = Credentials::new("local", "local", None, None, "local");
     let config = SdkConfig::builder()
@@ -134,7 +132,7 @@ pub fn client(endpoint: &str) -> Client {
     client::from_sdk_config(&config)
 }
 
-/// Checks the form of an endpoint's URL.
+/// Checks that an endpoint is an absolute http(s) URL.
 ///
 /// # Errors
 /// [`EngineError::InvalidEndpoint`].
@@ -146,7 +144,7 @@ pub(crate) fn check_endpoint(endpoint: &str) -> Result<(), EngineError> {
     }
 }
 
-/// An error's text as a part of a sentence.
+/// An error's text on one line, without the full stop, to be put into a sentence.
 pub(crate) fn one_line(error: &(impl Display + ?Sized)) -> String {
     let text = error.to_string();
     text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
@@ -158,7 +156,7 @@ mod tests {
     use crate::table;
     use crate::template::Template;
 
-    /// A directory that goes with the test.
+    /// A directory that is removed after the test.
     struct Scratch(PathBuf);
 
     impl Scratch {

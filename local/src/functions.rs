@@ -1,4 +1,4 @@
-//! The functions, set up from the template and invoked as Lambda does it: bytes in, bytes out.
+//! The functions, set up from the template and invoked as on Lambda: JSON text in, JSON text out.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,10 +15,10 @@ use uuid::Uuid;
 
 use crate::template::{Template, TemplateError};
 
-/// The account that the local functions pretend to be in.
+/// The account id in ARNs and events.
 pub const ACCOUNT_ID: &str = "000000000000";
 
-/// An answer, or a function error, as JSON text.
+/// A function's answer or function error, as JSON text.
 pub type Outcome = Result<Vec<u8>, Vec<u8>>;
 
 type Handler = Box<dyn Fn(LambdaEvent<Box<RawValue>>) -> Invocation + Send + Sync>;
@@ -42,13 +42,13 @@ pub struct LocalFunction {
     handler: Handler,
 }
 
-/// A function was not set up.
+/// Why a function cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// The template and the functions do not fit together.
+    /// The template does not match the functions.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A function refuses its environment.
+    /// A function rejects its environment variables.
     #[error("The function {function} does not start: {source}.")]
     Configuration {
         /// The function.
@@ -62,7 +62,7 @@ impl Functions {
     /// Sets up the template's functions.
     ///
     /// # Errors
-    /// [`SetUpError`] when the template has other functions than there are, or one refuses its environment.
+    /// [`SetUpError`] if the template's functions are not exactly the known ones, or one rejects its environment.
     pub fn new(
         template: &Template,
         parameters: &BTreeMap<&str, String>,
@@ -88,17 +88,17 @@ impl Functions {
         }
     }
 
-    /// A function by the name of its crate.
+    /// The function of this name.
     pub fn get(&self, name: &str) -> Option<Arc<LocalFunction>> {
         self.0.get(name).cloned()
     }
 }
 
 impl LocalFunction {
-    /// Invokes the function. It goes on to its end when the caller does not wait for it.
+    /// Invokes the function. It runs to its end even if the caller stops waiting.
     ///
     /// # Errors
-    /// The function error, as JSON text; for an event that is not JSON too.
+    /// The function error, as JSON text, also for an event that is not JSON.
     pub async fn invoke(self: Arc<Self>, event: &[u8], request_id: Uuid) -> Outcome {
         let Ok(payload) = serde_json::from_slice::<Box<RawValue>>(event) else {
             return Err(function_error("InvalidRequestContentException", NOT_JSON.to_owned()));
@@ -114,7 +114,7 @@ impl LocalFunction {
                 Err(function_error("Sandbox.Timedout", message))
             })
         };
-        // A task of its own: a panic ends it and nothing else, and a caller that hangs up does not stop a write.
+        // Its own task: a panic ends only this task, and a caller that hangs up does not stop a write.
         tokio::spawn(running.instrument(span)).await.unwrap_or_else(|_| {
             tracing::error!("a function panicked");
             Err(function_error("Panic", "The function panicked.".to_owned()))
@@ -133,7 +133,7 @@ impl LocalFunction {
     }
 }
 
-/// What Lambda says of a payload that is not JSON.
+/// Lambda's message for a payload that is not JSON.
 pub const NOT_JSON: &str = "Could not parse request body into json";
 
 fn construct<F: Function>(env: &Env<'_>, resources: Resources) -> Result<Handler, ConfigError> {
@@ -153,7 +153,7 @@ fn function_error(error_type: &str, error_message: String) -> Vec<u8> {
     to_json(&Diagnostic { error_type: error_type.to_owned(), error_message })
 }
 
-/// An error is made of two strings: writing it as JSON cannot fail.
+/// Two strings: serialising them cannot fail.
 fn to_json(error: &Diagnostic) -> Vec<u8> {
     serde_json::to_vec(error).unwrap_or_default()
 }
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn the_template_s_functions_are_all_here() {
+    fn every_function_of_the_template_is_set_up() {
         let set_up = functions(&Template::embedded().unwrap(), &"0".repeat(64)).ok().unwrap();
         let mut known = functions::NAMES.to_vec();
         known.sort_unstable();
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_too_many_or_too_few_is_named() {
+    fn an_unknown_or_missing_function_is_named() {
         let digest = "0".repeat(64);
         let mut template = Template::embedded().unwrap();
         let removed = template.functions.pop().unwrap();
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn g12_a_function_that_refuses_its_environment_is_named() {
+    fn g12_a_function_that_rejects_its_environment_is_named() {
         let error = functions(&Template::embedded().unwrap(), "none").err().unwrap().to_string();
         assert!(error.contains(" does not start: ADMIN_TOKEN_SHA256 is not valid"), "{error}");
     }
@@ -215,13 +215,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_invocation_that_takes_too_long_is_ended() {
+    async fn an_invocation_that_takes_too_long_times_out() {
         let hangs = function(Duration::from_millis(1), Box::new(|_| Box::pin(std::future::pending())));
         assert_eq!(error_type(hangs.invoke(b"{}", Uuid::new_v4()).await), "Sandbox.Timedout");
     }
 
     #[tokio::test]
-    async fn a_function_is_given_the_event_and_lambda_s_context() {
+    async fn a_function_gets_the_event_and_lambda_s_context() {
         let id = Uuid::new_v4();
         let echo = function(
             Duration::from_secs(5),

@@ -1,4 +1,4 @@
-//! API Gateway's HTTP API: finds the route, hands the request to its function as an event, and the answer back.
+//! API Gateway's HTTP API: finds the route, invokes its function with an event, and turns the answer into a response.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::http_event::{self, Received};
 use crate::request_body::{self, BodyError};
 use crate::route::Routes;
 
-/// The largest body that API Gateway takes, in bytes.
+/// API Gateway's limit for a body, in bytes.
 const MAX_BODY: usize = 10 * 1024 * 1024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
@@ -29,18 +29,18 @@ pub struct Gateway {
     listening: SocketAddr,
 }
 
-/// What API Gateway itself answers, without a function.
+/// An error that API Gateway answers itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GatewayError {
-    /// Something that is not well formed.
+    /// The request is not well formed.
     BadRequest,
-    /// No route.
+    /// No route matches.
     NotFound,
-    /// The client is too slow to say what it wants.
+    /// The body did not arrive in time.
     Timeout,
-    /// A body over [`MAX_BODY`].
+    /// The body is larger than [`MAX_BODY`].
     TooLarge,
-    /// The function failed, or answered something else than a response.
+    /// The function failed, or its answer is not a response.
     FunctionFailed,
 }
 
@@ -110,13 +110,16 @@ impl Gateway {
         let answer = function.invoke(&event, Uuid::new_v4()).await;
         let response = answer.ok().and_then(|answer| http_event::response(&answer));
         response.ok_or_else(|| {
-            tracing::error!(function = route.function(), "the function gave no response");
+            tracing::error!(
+                function = route.function(),
+                "the function failed or did not answer with a response"
+            );
             GatewayError::FunctionFailed
         })
     }
 }
 
-/// 11 random bytes in base64: 16 characters, as API Gateway's.
+/// 11 random bytes in base64: 16 characters, as in API Gateway's.
 fn new_request_id() -> String {
     let uuid = Uuid::new_v4().into_bytes();
     BASE64.encode(uuid.split_at(11).0)

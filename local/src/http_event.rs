@@ -1,5 +1,4 @@
-//! API Gateway's two translations: an HTTP request into an event of payload format 2.0, and a function's answer into
-//! an HTTP response (see [AWS's page](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html)).
+//! Payload format 2.0: turns an HTTP request into an event, and a function's answer into an HTTP response (see [AWS's page](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html)).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,25 +27,25 @@ const TIME: StaticFormatDescription =
 
 const STAGE: &str = "$default";
 
-/// A request, and what the gateway knows about it.
+/// A request, with what the gateway knows about it.
 pub struct Received<'a> {
     /// The request without its body.
     pub parts: &'a request::Parts,
     /// Its body.
     pub body: &'a [u8],
-    /// Where the request came from.
+    /// The client's address.
     pub peer: SocketAddr,
-    /// Where the registry listens.
+    /// The registry's address.
     pub listening: SocketAddr,
-    /// The route that it takes.
+    /// The route that matched.
     pub route: &'a Route,
     /// The path's parameters.
     pub parameters: RawParameters<'a>,
-    /// API Gateway's own id of the request.
+    /// The gateway's id of the request.
     pub request_id: &'a str,
 }
 
-/// API Gateway would not pass this request on.
+/// The request is not well formed: no function gets it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRequest;
 
@@ -98,11 +97,11 @@ struct HttpDescription<'a> {
 /// The function's event, as JSON text.
 ///
 /// # Errors
-/// [`BadRequest`] for a host, a path or a parameter that is not well formed.
+/// [`BadRequest`] if the host, the path or a parameter is not well formed.
 pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
     let Received { parts, body, peer, listening, route, request_id, .. } = received;
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
-    // API Gateway decodes the path before it gives it to a function.
+    // API Gateway decodes the path for the function.
     let decoded_path = percent_decode_str(path).decode_utf8_lossy();
     let domain = domain(&parts.headers, *listening)?;
     if !is_readable(&domain, &decoded_path, query) {
@@ -144,7 +143,7 @@ pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
     serde_json::to_vec(&event).map_err(|_| BadRequest)
 }
 
-/// The request's host. Stricter than HTTP: a function may show it in a shell command.
+/// The request's host. Stricter than HTTP, because a function may show it in a shell command.
 fn domain(headers: &HeaderMap, listening: SocketAddr) -> Result<String, BadRequest> {
     let mut hosts = headers.get_all(HOST).iter();
     let Some(host) = hosts.next() else { return Ok(listening.to_string()) };
@@ -170,8 +169,7 @@ fn is_readable(domain: &str, decoded_path: &str, query: &str) -> bool {
     Uri::try_from(format!("{url}{query}")).is_ok()
 }
 
-/// Lower-case names, several values of a name joined. What the gateway itself says of the request is not for the
-/// client to say.
+/// The headers, with lower-case names and repeated values joined. The gateway's own headers replace the client's.
 fn headers<'a>(
     received: &'a HeaderMap,
     domain: &str,
@@ -196,7 +194,7 @@ fn headers<'a>(
     headers
 }
 
-/// A header's value: UTF-8, else ISO-8859-1, in which every byte is a character.
+/// A header's value as UTF-8, or else as ISO-8859-1, which can read any bytes.
 fn text(value: &HeaderValue) -> String {
     let bytes = value.as_bytes();
     std::str::from_utf8(bytes)
@@ -226,7 +224,7 @@ fn path_parameters<'a>(raw: &RawParameters<'a>) -> Result<BTreeMap<&'a str, Stri
     raw.iter().map(decode).collect()
 }
 
-/// Text as it is, anything else in base64.
+/// The event's body: text as it is, anything else in base64.
 fn encode_body(headers: &HeaderMap, body: &[u8]) -> (Option<String>, bool) {
     if body.is_empty() {
         return (None, false);
@@ -247,7 +245,7 @@ fn protocol(version: Version) -> &'static str {
     if version == Version::HTTP_10 { "HTTP/1.0" } else { "HTTP/1.1" }
 }
 
-/// What a function answers in payload format 2.0.
+/// A function's answer in payload format 2.0.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct FunctionResponse {
@@ -261,7 +259,7 @@ struct FunctionResponse {
     is_base64_encoded: bool,
 }
 
-/// The response that the client is given. `None` when the function's answer is not one in payload format 2.0.
+/// The response for the client. `None` if the function's answer is not in payload format 2.0.
 pub fn response(answer: &[u8]) -> Option<Response<Full<Bytes>>> {
     let answer: FunctionResponse = serde_json::from_slice(answer).ok()?;
     let status = StatusCode::from_u16(answer.status_code).ok().filter(|status| status.as_u16() >= 200)?;
@@ -277,7 +275,7 @@ pub fn response(answer: &[u8]) -> Option<Response<Full<Bytes>>> {
     for cookie in answer.cookies {
         headers.append(SET_COOKIE, HeaderValue::try_from(cookie).ok()?);
     }
-    // How the body is sent is for the server to say.
+    // The server sets these itself.
     headers.remove(CONTENT_LENGTH);
     headers.remove(TRANSFER_ENCODING);
     Some(response)
@@ -389,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lambda_http_would_panic_on_is_refused() {
+    fn a_host_that_lambda_http_would_panic_on_is_refused() {
         let hosts = [
             "",
             "a b",
@@ -444,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_is_text_where_it_is_said_to_be_and_is() {
+    fn a_body_is_text_if_its_type_says_so_and_it_is_utf_8() {
         let of = |content_type: Option<&str>, body: &[u8]| {
             let mut request = Request::builder().uri("/things/a");
             if let Some(content_type) = content_type {
@@ -475,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_none() {
+    fn an_answer_in_another_format_is_no_response() {
         for answer in [
             "",
             "null",

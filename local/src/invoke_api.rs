@@ -1,6 +1,6 @@
 //! Lambda's Invoke API, for direct invocations (see
-//! [AWS's reference](https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html)). Signatures are not looked at:
-//! whoever reaches this port may invoke.
+//! [AWS's reference](https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html)). It does not check signatures:
+//! anybody who can reach the port can invoke.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ enum InvocationType {
     DryRun,
 }
 
-/// Why there was no invocation.
+/// Why a function was not invoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum InvokeError {
     UnknownFunction(String),
@@ -52,21 +52,21 @@ enum InvokeError {
     FromBrowser,
 }
 
-/// What an invocation came to.
+/// The result of an invocation.
 struct Invoked {
     status: StatusCode,
     payload: Vec<u8>,
     is_function_error: bool,
 }
 
-/// The function that a request's path names, still percent-encoded: `None` when it is no invocation at all.
+/// The function named in a request's path, still percent-encoded. `None` if the request is not an invocation.
 pub fn named_function<'a>(method: &Method, path: &'a str) -> Option<&'a str> {
     let name = path.strip_prefix("/2015-03-31/functions/")?.strip_suffix("/invocations")?;
     (*method == Method::POST && !name.contains('/')).then_some(name)
 }
 
-/// The crate's name in a function's name, ARN or partial ARN, with or without a qualifier.
-fn crate_name(named: &str) -> &str {
+/// The plain name in a function's name, ARN or partial ARN, with or without a qualifier.
+fn plain_name(named: &str) -> &str {
     let name = named.rsplit_once("function:").map_or(named, |(_, name)| name);
     name.split_once(':').map_or(name, |(name, _qualifier)| name)
 }
@@ -77,7 +77,7 @@ impl InvokeApi {
         Self { functions }
     }
 
-    /// Answers one request for the function that [`named_function`] found in it.
+    /// Answers an invocation of the function that [`named_function`] found.
     pub async fn answer(&self, named: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let request_id = Uuid::new_v4();
         let answered = self.invoke(named, request, request_id).await;
@@ -95,7 +95,7 @@ impl InvokeApi {
         request_id: Uuid,
     ) -> Result<Invoked, InvokeError> {
         let (parts, body) = request.into_parts();
-        // No SDK sends this header; every browser does, for a page of another site as well.
+        // Browsers send this header, SDKs never do. So no web page can invoke a function.
         if parts.headers.contains_key(ORIGIN) {
             return Err(InvokeError::FromBrowser);
         }
@@ -120,12 +120,12 @@ impl InvokeApi {
 
     fn find(&self, named: &str) -> Result<Arc<LocalFunction>, InvokeError> {
         let named = percent_decode_str(named).decode_utf8_lossy();
-        let name = crate_name(&named);
+        let name = plain_name(&named);
         self.functions.get(name).ok_or_else(|| InvokeError::UnknownFunction(name.to_owned()))
     }
 }
 
-/// The payload; an empty one counts as `{}`, as on Lambda.
+/// The payload. An empty one means `{}`, as on Lambda.
 async fn read_payload(body: Incoming, invocation_type: InvocationType) -> Result<Bytes, InvokeError> {
     let limit = invocation_type.max_payload();
     let payload = request_body::read(body, limit).await.map_err(|error| match error {
@@ -177,7 +177,7 @@ impl Invoked {
 }
 
 impl InvokeError {
-    /// The error's status and name, and its message under the key that this error has it under.
+    /// The response, with the status, name and message key that Lambda uses for this error.
     fn response(&self) -> Response<Full<Bytes>> {
         let (status, name) = match self {
             Self::UnknownFunction(_) => (StatusCode::NOT_FOUND, "ResourceNotFoundException"),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_an_arn_and_a_partial_arn_name_the_crate() {
+    fn a_name_an_arn_and_a_partial_arn_name_the_function() {
         for named in [
             "admin-revoke",
             "admin-revoke:$LATEST",
@@ -243,10 +243,10 @@ mod tests {
             "arn:aws:lambda:eu-central-1:123456789012:function:admin-revoke",
             "arn:aws:lambda:eu-central-1:123456789012:function:admin-revoke:live",
         ] {
-            assert_eq!(crate_name(named), "admin-revoke", "{named}");
+            assert_eq!(plain_name(named), "admin-revoke", "{named}");
         }
         for named in ["", ":", "admin", "admin-revoke-2", "arn:aws:lambda:a:1:function:", "a:admin-revoke"] {
-            assert_ne!(crate_name(named), "admin-revoke", "{named}");
+            assert_ne!(plain_name(named), "admin-revoke", "{named}");
         }
     }
 }

@@ -1,19 +1,19 @@
-//! The whole registry on one address, with nothing else installed: API Gateway's HTTP API in front of the
-//! functions, Lambda's Invoke API for direct invocations, and a DynamoDB engine inside the process.
+//! The whole registry in one process: API Gateway's HTTP API and Lambda's Invoke API in front of the functions, and a
+//! DynamoDB engine behind them.
 //!
-//! Routes, environments and the table come from `template.yaml`, the functions are the deployed ones, and they are
-//! given nothing but the bytes of an event: what works here is what is deployed.
+//! Routes, environment variables and the table come from `template.yaml`. The functions are the deployed ones, and get
+//! the same events as on Lambda.
 //!
 //! | looking for | module |
 //! | --- | --- |
-//! | how it is put together, started and stopped | `registry` |
+//! | starting and stopping it all | `registry` |
 //! | what is read from `template.yaml` | [`template`], [`route`] |
-//! | the functions and how they are invoked | `functions` |
+//! | setting up and invoking the functions | `functions` |
 //! | API Gateway | `gateway`, `http_event` |
 //! | Lambda's Invoke API | `invoke_api` |
-//! | connections, and which of the two a request is for | `server`, `request_body` |
+//! | connections, time limits, and the choice between the two APIs | `server`, `request_body` |
 //! | DynamoDB | [`engine`], [`table`] |
-//! | the operator's credential | `admin_token` |
+//! | the admin token | `admin_token` |
 //! | the command line | [`cli`], `demo` |
 
 mod admin_token;

@@ -24,12 +24,12 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Log lines go to standard error: standard output is for what the commands print.
+/// Log lines go to standard error. Standard output is for the commands' own output.
 fn start_log(env: &Env<'_>, cli: &Cli) {
     let (format, asked) = logging::settings(env);
     let is_asked = env.get("AWS_LAMBDA_LOG_LEVEL").is_some();
     let level = if is_asked { asked } else { cli.default_log_level() };
-    // The embedded engine warns of every condition that fails, which is the registry's daily work.
+    // The embedded engine logs a warning for every failed condition, and those are normal here.
     let quieter = Targets::new().with_default(LevelFilter::TRACE).with_target("dynoxide", LevelFilter::ERROR);
     let subscriber = logging::subscriber(format, level, io::stderr).with(quieter);
     let _already_there = tracing::subscriber::set_global_default(subscriber);

@@ -22,38 +22,38 @@ use crate::server::{Apis, Server};
 use crate::table::{self, TableError};
 use crate::template::{Template, TemplateError};
 
-/// The port that is listened on unless another is asked for.
+/// The default port.
 pub const DEFAULT_PORT: u16 = 9000;
-/// The table's name unless another is asked for.
+/// The default name of the table.
 pub const DEFAULT_TABLE_NAME: &str = "workspaces";
 
-/// How a registry is to be started.
+/// How to start a registry.
 pub struct Options {
-    /// The address to listen on. Whoever reaches it may invoke functions directly.
+    /// The address to listen on. Anybody who can reach it can invoke functions directly.
     pub host: IpAddr,
-    /// The port to listen on; 0 for any that is free.
+    /// The port to listen on; 0 picks a free one.
     pub port: u16,
     /// Where the table is.
     pub engine: Engine,
-    /// What it is called.
+    /// The table's name.
     pub table_name: String,
-    /// The operator's credential.
+    /// The admin token.
     pub admin_token: AdminToken,
     /// Where an agent's URL may point.
     pub agent_url_policy: AgentUrlPolicy,
     /// Whether workspaces without a parent see each other.
     pub roots: Roots,
-    /// The registry's address in answers, when it is not the one that the caller uses.
+    /// The registry's URL in answers. By default it is the one that the caller used.
     pub platform_url: Option<String>,
     /// Where tokens and ids come from.
     pub random: Random,
-    /// Where the functions look for the engine, when that is not the engine itself but, say, a proxy in front of it.
-    /// The table is made in the engine itself.
+    /// The URL at which the functions call the engine, for example of a proxy in front of it. The table is created
+    /// directly in the engine.
     pub store_endpoint: Option<String>,
 }
 
 impl Default for Options {
-    /// An empty registry in memory, on port 9000 of the loopback interface, with an admin token of its own.
+    /// An empty registry in memory, on port 9000 of the loopback interface, with a new admin token.
     fn default() -> Self {
         Self {
             host: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -70,41 +70,41 @@ impl Default for Options {
     }
 }
 
-/// Why a registry did not start.
+/// Why a registry does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Somebody else listens there.
-    #[error("Port {0} is already in use: pick another one with --port, or --port 0 for any that is free.")]
+    /// Another process listens on the port.
+    #[error("Port {0} is already in use: pick another one with --port, or a free one with --port 0.")]
     PortInUse(u16),
-    /// The address cannot be listened on.
+    /// It cannot listen on the address.
     #[error("The registry cannot listen on {address}: {source}.")]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// What the operating system says.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// The template is not understood.
+    /// The template cannot be read.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// The template has routes that cannot be told apart.
     #[error(transparent)]
     Routes(#[from] AmbiguousRoute),
-    /// A function refuses to start.
+    /// A function does not start.
     #[error(transparent)]
     SetUp(#[from] SetUpError),
-    /// There is no engine.
+    /// The engine cannot be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// There is no table in it.
+    /// The table cannot be used.
     #[error(transparent)]
     Table(#[from] TableError),
 }
 
-/// A registry that runs until it is stopped or dropped.
+/// A running registry. It ends when it is stopped or dropped.
 pub struct Registry {
     url: String,
-    /// Its own engine; there is none where it uses somebody else's.
+    /// The embedded engine. `None` if the registry uses another one.
     engine: Option<EmbeddedEngine>,
     dynamodb_endpoint: String,
     table_name: String,
@@ -114,10 +114,10 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// Starts a registry; when this returns, it answers.
+    /// Starts a registry. It serves requests when this returns.
     ///
     /// # Errors
-    /// [`StartError`]; nothing is left running.
+    /// [`StartError`]. Nothing keeps running then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let template = Template::embedded()?;
         let (listener, listening) = listen(SocketAddr::new(options.host, options.port)).await?;
@@ -163,18 +163,18 @@ impl Registry {
         &self.table_name
     }
 
-    /// The operator's credential.
+    /// The admin token.
     pub fn admin_token(&self) -> &AdminToken {
         &self.admin_token
     }
 
-    /// Invokes a function directly, as through the Invoke API. `None` when there is no such function.
+    /// Invokes a function directly, as the Invoke API does. `None` if there is no such function.
     pub async fn invoke(&self, function: &str, event: Vec<u8>) -> Option<Outcome> {
         let function = self.functions.get(function)?;
         Some(function.invoke(&event, Uuid::new_v4()).await)
     }
 
-    /// Answers what is being answered, for some seconds at most, and ends.
+    /// Finishes the running requests, for a few seconds at most, and stops.
     pub async fn stop(self) {
         self.server.stop().await;
         if let Some(engine) = self.engine {
@@ -183,7 +183,7 @@ impl Registry {
     }
 }
 
-/// Starts the engine, unless it is somebody else's, and tells where it is reached.
+/// Starts the engine if it is an embedded one, and returns its URL.
 async fn start_engine(engine: Engine) -> Result<(Option<EmbeddedEngine>, String), EngineError> {
     let file = match engine {
         Engine::Memory => None,
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_functions_store_may_be_another_than_the_engine() {
+    async fn the_functions_may_call_another_endpoint_than_the_engine_s() {
         let nowhere = Some("http://127.0.0.1:1".to_owned());
         let registry = start(Options { store_endpoint: nowhere, ..Options::default() }).await;
         let request = client().get(format!("{}/workspaces/one", registry.url()));
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_says_nothing_does_not_keep_the_server_from_stopping() {
+    async fn a_silent_client_does_not_keep_the_server_from_stopping() {
         let registry = start(Options::default()).await;
         let silent = TcpStream::connect(registry.url().trim_start_matches("http://")).await;
         let stopped = tokio::time::timeout(Duration::from_secs(15), registry.stop()).await;

@@ -1,4 +1,4 @@
-//! Reading a request's body: bounded in size and in time.
+//! Reads a request's body, with a limit on its size and on the time it takes.
 
 use std::time::Duration;
 
@@ -6,24 +6,24 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Body;
 
-/// For the whole body, from its first byte to its last.
+/// How long the whole body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Why there is no body.
+/// Why a body could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyError {
-    /// More bytes than allowed.
+    /// It has more bytes than allowed.
     TooLarge,
-    /// The client takes too long.
+    /// It did not arrive in time.
     Timeout,
-    /// The connection broke, or what came was not HTTP.
+    /// The connection broke, or the body is not valid HTTP.
     Broken,
 }
 
 /// The body, of at most `limit` bytes.
 ///
 /// # Errors
-/// [`BodyError`] when it is larger, slower or broken.
+/// [`BodyError`] if it is too large, too slow or broken.
 pub async fn read<B>(body: B, limit: usize) -> Result<Bytes, BodyError>
 where
     B: Body<Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -48,7 +48,7 @@ mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll};
 
-    /// A body that never ends, nor says how long it is.
+    /// A body without an end or a declared length.
     struct Endless;
 
     impl Body for Endless {

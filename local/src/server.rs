@@ -1,5 +1,7 @@
-//! Connections: accepts them, reads requests, and hands each to the HTTP API or to the Invoke API. No client can hold
-//! the server up: headers and bodies have to arrive in time, and a connection that breaks takes nothing with it.
+//! Accepts connections and passes each request to the HTTP API or to the Invoke API. No client can block the server:
+//! headers and bodies must arrive in time.
+//!
+//! `axum::serve` is not used: it sets no time limit for headers, and waits without end for connections to close.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -21,14 +23,14 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::gateway::Gateway;
 use crate::invoke_api::{self, InvokeApi};
 
-/// For a request's headers; also how long an idle connection is kept.
+/// How long a request's headers may take to arrive, and how long an idle connection stays open.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// For requests that are being answered when the server is stopped.
+/// How long a stopping server waits for running requests.
 const GRACE: Duration = Duration::from_secs(5);
-/// Before the next try when no connection could be accepted, for example for want of file descriptors.
+/// The pause after a failed accept, for example when there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What requests are handed to.
+/// The two APIs that requests are for.
 pub struct Apis {
     /// Requests over HTTP.
     pub gateway: Gateway,
@@ -36,7 +38,7 @@ pub struct Apis {
     pub invoke_api: InvokeApi,
 }
 
-/// A server that runs until it is stopped or dropped.
+/// A running server. It ends when it is stopped or dropped.
 pub struct Server {
     stop: oneshot::Sender<()>,
     running: JoinHandle<()>,
@@ -49,7 +51,7 @@ impl Server {
         Self { stop, running: tokio::spawn(serve(listener, Arc::new(apis), stopped)) }
     }
 
-    /// Answers what it is answering, for some seconds at most, and ends.
+    /// Finishes the running requests, for a few seconds at most, and stops.
     pub async fn stop(self) {
         drop(self.stop);
         let _ended = self.running.await;
@@ -76,7 +78,7 @@ async fn serve(listener: TcpListener, apis: Arc<Apis>, mut stopped: oneshot::Rec
                     connections.spawn(graceful.watch(connection));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "no connection could be accepted");
+                    tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             },
@@ -85,7 +87,7 @@ async fn serve(listener: TcpListener, apis: Arc<Apis>, mut stopped: oneshot::Rec
         }
     }
     drop(listener);
-    // What is left after that is aborted when the set is dropped.
+    // Connections that are still open after that are aborted when the set is dropped.
     let _in_time = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
