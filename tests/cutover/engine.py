@@ -1,5 +1,5 @@
-"""moto's server as an engine for Step Functions, with its clock set: it is soon midnight, UTC, so that executions can run
-across it. Argument: the port. Prints when that midnight is, in seconds since the Unix epoch, and serves.
+"""Runs moto's server as an engine for Step Functions. Its clock is set shortly before midnight, UTC, so that executions can
+run across it. The argument is the port. It prints the time of that midnight, in seconds since the Unix epoch, and serves.
 
 The engine calls Lambda at `http://localhost:$MOTO_PORT`.
 """

@@ -1,5 +1,5 @@
-"""The scenarios: each function is one, given the world, and fails by an AssertionError. Names that begin with an
-underscore are helpers."""
+"""The scenarios. Each function is one: it gets the world, and fails with an AssertionError. Names with a leading underscore
+are helpers."""
 
 import json
 import subprocess
@@ -8,12 +8,12 @@ import threading
 import time
 from pathlib import Path
 
-from world import SCRATCH, wait_until
+from world import ADMIN_TOKEN, SCRATCH, wait_until
 
 LONGEST = 43_200
 # Of a Standard execution (https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html).
 MOST_EVENTS = 25_000
-# What the engine itself takes, on a busy machine, for what takes AWS milliseconds.
+# Seconds that the engine itself may take on a busy machine. AWS takes milliseconds.
 ENGINE = 4
 
 
@@ -35,7 +35,7 @@ def _is_proof(output, workspace, since):
 
 
 def _in_time(execution, given):
-    """The time, to the second, and no more than one poll after it."""
+    """It took the given time, to the second, and at most one poll more."""
     assert given - 1 <= execution.seconds <= given + 1 + ENGINE, f"{execution.seconds} s of {given} s"
 
 
@@ -43,7 +43,7 @@ def _in_time(execution, given):
 
 
 def definition_passes_cfn_lint(world):
-    # Filled in: cfn-lint does not know that a resource's partition may be a substitution.
+    # With the substitutions made: cfn-lint does not accept one in a resource's partition.
     definition = json.dumps(world.definition)
     machine = {"DefinitionString": definition, "RoleArn": "arn:aws:iam::123456789012:role/cutover"}
     resources = {"Cutover": {"Type": "AWS::StepFunctions::StateMachine", "Properties": machine}}
@@ -56,7 +56,7 @@ def definition_passes_cfn_lint(world):
 def every_call_is_bounded_and_every_error_caught(world):
     for name, state in world.definition["States"].items():
         if state["Type"] == "Task":
-            # More than a function may take (template.yaml), so that none is still at work when it is given up.
+            # Longer than a function's time limit in template.yaml, so that no function still runs after it.
             assert state["TimeoutSeconds"] >= 15, name
             _equal(state["Catch"][-1]["ErrorEquals"], ["States.ALL"])
             for retry in state.get("Retry", []):
@@ -77,7 +77,7 @@ def every_state_can_be_reached(world):
 
 
 def longest_run_fits_into_the_history(world):
-    # Waited, looked (5 events), decided, read the clock (two states), decided; each state is entered and left.
+    # A wait, a look (5 events), a decision, two states for the clock, a decision. A state is 2 events: entered and left.
     events_per_poll = 2 + 5 + 2 + 4 + 2
     remaining, polls = LONGEST, 0
     while remaining > 0:
@@ -196,7 +196,7 @@ def hand_over_and_nobody_comes_then_the_same_input_again(world):
     _in_time(execution, 5)
     _equal((seen["owner_epoch"], seen["url"]), (1, ada.source_url))
     assert ada.source_serves()
-    # It was cancelled: nothing that comes late changes the answer.
+    # It was cancelled: a late registration changes nothing.
     _equal(ada.register(ada.target_url, ada.successor_token)[0], 401)
     _equal((ada.shown()["owner_epoch"], ada.shown()["epoch"]), (1, seen["epoch"]))
     again = world.start({**given, "timeout_seconds": 60})
@@ -213,7 +213,7 @@ def hand_over_and_nobody_comes_then_at_the_epoch_that_was_expected(world):
     seen = _ends(world.run(given), "FlipTimedOut")["last_state_seen"]
     _ends(world.run(given), "EpochChanged")
     assert ada.source_serves()
-    # What the runbook says to do.
+    # As the runbook says.
     given = {**given, "operation_id": "again", "expected_epoch": seen["epoch"], "timeout_seconds": 60}
     again = world.start(given)
     wait_until("the second hand-over", lambda: ada.calls("admin-hand-over")[-1].get("status") == "hand_over_pending")
@@ -230,7 +230,7 @@ def revoke_and_the_target_registers_another_url(world):
     _equal(status, 200)
     seen = _ends(execution.end(), "FlipTimedOut")["last_state_seen"]
     _equal((seen["owner_epoch"], seen["url"]), (3, "https://typo.cloud-b.example"))
-    # Corrected by the target itself, while the rerun looks: the operation is remembered, so nothing is revoked again.
+    # The target corrects it during the rerun. The operation is remembered, so nothing is revoked again.
     again = world.start({**given, "timeout_seconds": 60})
     wait_until("the second revoke", lambda: len(ada.calls("admin-revoke")) == 2)
     _equal(ada.register(ada.target_url, claimed["auth_token"])[0], 200)
@@ -323,7 +323,7 @@ def rerun_after_a_hand_over_that_succeeded_leaves_the_target_alone(world):
     ada.register(ada.target_url, ada.successor_token)
     _ends(execution.end(), "Succeeded")
     ada.admin("POST", "revoke-auth-tokens", {"scope": "api"})
-    # Another operation is remembered now; that the successor owns the workspace says enough.
+    # Another operation is remembered now, but the successor is the owner, and that is enough.
     _is_proof(_ends(world.run(ada.hand_over_input()), "Succeeded"), ada, since=2)
     _equal(ada.register(ada.target_url, ada.successor_token)[0], 200)
 
@@ -337,7 +337,7 @@ def rerun_of_a_forgotten_revoke_does_no_harm(world):
     ada.admin("POST", "revoke-auth-tokens", {"scope": "api"})
     report = _ends(world.run(ada.input()), "InvalidInput")
     assert "expected_url already" in report["last_failure"]["Cause"], report
-    # With the epoch that it was decided at, it can tell.
+    # With the epoch of the first run it can tell.
     _is_proof(_ends(world.run(ada.input(expected_epoch=1)), "Succeeded"), ada, since=1)
     # And after a newer migration it does nothing.
     newer = ada.input(operation_id="newer", expected_url="https://newer.example")
@@ -443,7 +443,7 @@ def registry_that_goes_away_before_the_end_is_unavailable(world):
     execution = world.start(ada.hand_over_input(timeout_seconds=3))
     report = _ends(execution.end(), "RegistryUnavailable")
     _equal((report["since"]["acted"], report["last_state_seen"]["owner_epoch"]), (True, 1))
-    # What it could not cancel is cancelled by the next run.
+    # The next run cancels what this one could not.
     ada.on_call(lambda *_: None)
     _ends(world.run(ada.hand_over_input(timeout_seconds=3)), "FlipTimedOut")
     _equal(ada.register(ada.target_url, ada.successor_token)[0], 401)
@@ -471,7 +471,7 @@ def answer_that_is_lost_does_no_harm(world):
 
 def hand_over_whose_answers_are_all_lost_is_cancelled(world):
     ada = world.workspace()
-    # The question what is pending, which is asked at the end, is the one call at an epoch that there is not.
+    # The call at the end that asks what is pending has an epoch that no workspace reaches.
 
     def lose_what_is_done(_function, payload):
         return "lose" if payload.get("successor_token_sha256") and payload["expected_epoch"] < 9 else None
@@ -550,10 +550,8 @@ def unknown_workspace_is_named(world):
 
 
 def removed_workspace_is_named(world):
-    ada = world.workspace(world.start_registry("removed"))
-    ada.registry.kill()
-    ada.registry.mark_removed(ada.id)
-    ada.registry.start()
+    ada = world.workspace()
+    _equal(ada.registry.call("DELETE", f"/workspaces/{ada.id}", {}, ADMIN_TOKEN)[0], 200)
     for given in (ada.input(), ada.hand_over_input()):
         _ends(world.run(given), "WorkspaceRemoved")
 

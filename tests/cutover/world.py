@@ -1,7 +1,7 @@
-"""What the scenarios play in: local registries, the engine, and between them the Lambda service that the engine calls.
+"""The world of the scenarios: local registries, the engine, and between them a stand-in for Lambda that the engine calls.
 
-Nothing is mocked: the engine executes the file that template.yaml names, with the substitutions that stand there, and
-every call is answered by a registry. Only what happens on the way to one is up to a scenario (`Front.on`).
+The engine executes the file that template.yaml names, with its substitutions, and a registry answers every call. A
+scenario can only inject faults on the way to the registry (`Front.on`).
 """
 
 import hashlib
@@ -14,7 +14,6 @@ import secrets
 import shutil
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -45,13 +44,13 @@ def wait_until(what, condition):
     give_up = time.monotonic() + PATIENCE
     while not (found := condition()):
         if time.monotonic() > give_up:
-            raise AssertionError(f"waited {PATIENCE} s in vain: {what}")
+            raise AssertionError(f"not within {PATIENCE} s: {what}")
         time.sleep(0.05)
     return found
 
 
 class Registry:
-    """A local registry that keeps its data in a file, so that it can be killed and come back."""
+    """A local registry with its data in a file, so that it can be killed and started again."""
 
     def __init__(self, executable, name):
         self.executable = executable
@@ -74,7 +73,7 @@ class Registry:
         self.process.wait()
 
     def call(self, method, path, body=None, token=None):
-        """The status and the JSON of an answer over HTTP. On a busy machine the store may be too slow once."""
+        """Calls it over HTTP and returns status and JSON. Repeats the call if a busy machine made the store too slow."""
         while (answer := self.call_once(method, path, body, token))[1].get("code") == "store_unavailable":
             time.sleep(0.2)
         return answer
@@ -90,19 +89,9 @@ class Registry:
         except urllib.error.HTTPError as answer:
             return answer.code, json.load(answer)
 
-    def mark_removed(self, workspace_id):
-        """Removal is not built yet, so the item is changed where it lies. The registry must not be running."""
-        with sqlite3.connect(self.data) as data:
-            changed = data.execute(
-                "UPDATE workspaces SET item_json = json_set(item_json, '$.status.S', 'removed') WHERE pk = ?",
-                (f"S:{workspace_id}",),
-            )
-            assert changed.rowcount == 1
-        data.close()
-
 
 class Front(http.server.ThreadingHTTPServer):
-    """Lambda's front: passes invocations on, and answers as Lambda does when what is behind it is not there."""
+    """Stands in for Lambda: passes invocations on, and answers with Lambda's own errors if the registry is down."""
 
     daemon_threads = True
 
@@ -114,12 +103,12 @@ class Front(http.server.ThreadingHTTPServer):
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     def on(self, workspace_id, fault):
-        """`fault(function, payload)` is called before a call is passed on, and may return "fail" (it is not passed on),
-        "lose" (it is, and its answer is lost) or "deny" (the caller is not allowed to)."""
+        """Before each call, `fault(function, payload)` may return "fail" (the call is not passed on), "lose" (it is passed
+        on, and its answer is lost) or "deny" (the caller has no permission)."""
         self.faults[workspace_id] = fault
 
     def answered(self, workspace_id, function):
-        """The answers that a function gave for a workspace, with what it was asked."""
+        """A function's calls for a workspace: payloads with answers."""
         return [call for call in list(self.calls) if call[:2] == (workspace_id, function)]
 
 
@@ -170,7 +159,7 @@ def lambda_error(status, name):
 
 
 class World:
-    """All of it. `close` ends what it started."""
+    """Everything that a run needs. `close` stops the processes."""
 
     def __init__(self):
         shutil.rmtree(SCRATCH, ignore_errors=True)
@@ -204,7 +193,7 @@ class World:
         line = self.engine.stdout.readline()
         assert line, f"the engine does not start: {log.name}"
         self.midnight = int(line)
-        # What else it prints is of no interest, but must not block it.
+        # The rest of its output is not needed, but a full pipe would block it.
         threading.Thread(target=self.engine.stdout.read, daemon=True).start()
         endpoint = f"http://127.0.0.1:{port}"
         self.sfn = boto3.client(
@@ -233,7 +222,7 @@ class World:
         return Workspace(self, registry or self.registry, **fields)
 
     def start(self, given):
-        """Starts an execution. The engine wants a name; AWS would make one."""
+        """Starts an execution. The engine needs a name; AWS would generate one."""
         name = f"run-{next(self.numbers)}"
         started = self.sfn.start_execution(stateMachineArn=self.machine, name=name, input=json.dumps(given))
         return Execution(self.sfn, started["executionArn"])
@@ -247,7 +236,7 @@ class Execution:
         self.sfn, self.arn = sfn, arn
 
     def end(self):
-        """What it came to: (error, report) of a failure, ("Succeeded", output) of a success; and how long it took."""
+        """Waits for the end. Returns (error, report) or ("Succeeded", output), and keeps the duration in `seconds`."""
 
         def described():
             described = self.sfn.describe_execution(executionArn=self.arn)
@@ -266,7 +255,7 @@ class Execution:
 
 
 class Workspace:
-    """A workspace with its source, which has registered, and the side of those who move it."""
+    """A workspace with a registered source, and the calls of its containers and of the migrator."""
 
     numbers = itertools.count(1)
     source_url, target_url = "https://source.cloud-a.example", "https://target.cloud-b.example"
