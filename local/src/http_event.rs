@@ -1,4 +1,5 @@
-//! Payload format 2.0: turns an HTTP request into an event, and a function's answer into an HTTP response (see [AWS's page](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html)).
+//! Payload format 2.0: turns an HTTP request into an event, and a function's answer into an HTTP response (see
+//! [AWS's page](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html)).
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,8 +1,8 @@
-//! What the end-to-end tests stand on: a registry of its own for each test ([`world`]), a proxy before the store that
-//! counts and spoils requests ([`proxy`]), and the search for secrets in everything that came out ([`secrets`]).
+//! The base of the end-to-end tests: a registry for each test ([`world`]), a proxy that counts the requests to the store
+//! and injects faults ([`proxy`]), and a search for secrets in all output ([`secrets`]).
 //!
-//! By default each test has an embedded engine of its own. With `DYNAMODB_ENDPOINT` set, all of them run on the engine
-//! there, each with a table of its own. The run prints which one it used.
+//! By default each test has its own embedded engine. If `DYNAMODB_ENDPOINT` is set, all tests use the engine there, each
+//! with its own table. The run prints which engine it used.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,7 +11,7 @@
     clippy::panic,
     clippy::as_conversions,
     missing_docs,
-    reason = "a test fails by panicking; the names say what there is"
+    reason = "a test fails by panicking; the names are the documentation"
 )]
 
 pub mod proxy;

@@ -1,4 +1,4 @@
-//! A proxy between the functions and the store. It writes down every request, and spoils those that it is told to.
+//! A proxy between the functions and the store. It records every request and injects faults into the chosen ones.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -15,28 +15,28 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
-/// What happens to one request.
+/// A fault of one request.
 #[derive(Clone, Debug)]
 pub enum Fault {
     /// It reaches the store; the reply is lost and the connection breaks.
     DropReply,
     /// The connection breaks before the store sees it.
     Reset,
-    /// It is kept, the connection breaks; it can be delivered later with [`Proxy::deliver_captured`].
+    /// The connection breaks and the request is kept. [`Proxy::deliver_captured`] delivers it later.
     Capture,
-    /// It is kept until [`Proxy::heal`] and reaches the store then.
+    /// It waits for [`Proxy::heal`] and reaches the store then.
     HoldBack,
-    /// No answer, ever.
+    /// It is never answered.
     Stall,
-    /// An error of this type in the store's form, with this status. The store does not see the request.
+    /// It is answered with this status and a DynamoDB error of this type. The store does not see it.
     Answer(u16, &'static str),
     /// It reaches the store; the reply is cut in the middle of its JSON.
     CutBody,
-    /// It reaches the store twice; the first reply is passed on.
+    /// It reaches the store twice; the caller gets the first reply.
     Duplicate,
     /// BatchGetItem answers that it processed none of the keys. The store does not see the request.
     Unprocessed,
-    /// A page of HTML with this status, as from something on the way that is not the store. The store does not see it.
+    /// It is answered with this status and an HTML page, as by another proxy. The store does not see it.
     Page(u16),
 }
 
@@ -51,7 +51,7 @@ struct State {
     healed: watch::Sender<()>,
 }
 
-/// Lets nobody of an operation through until so many are waiting at once.
+/// Holds all requests of an operation back until this many are waiting.
 struct Gate {
     operation: String,
     size: usize,
@@ -64,8 +64,8 @@ struct Waiting {
     most: usize,
 }
 
-/// How long a request waits at a gate for the others. It bounds the wait when some never come, and leaves the store some of
-/// the second after which the SDK asks again.
+/// How long a request waits at a gate, even if others never come. It is less than the second after which the SDK retries, so
+/// that the store still has time to answer.
 const GATE_PATIENCE: Duration = Duration::from_millis(700);
 
 impl Gate {
@@ -76,7 +76,7 @@ impl Gate {
     }
 }
 
-/// A request's place at a gate, which it leaves also when its caller gives up.
+/// Counts a request as waiting until this is dropped, also if its caller gives up.
 struct Place<'a>(&'a Gate);
 
 impl<'a> Place<'a> {
@@ -102,12 +102,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before the store at this address, `http://HOST:PORT`.
+    /// A proxy for the store at this URL, `http://HOST:PORT`.
     pub async fn start(store: &str) -> Self {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), store)
     }
 
-    /// The same on a listener that is there.
+    /// The same on an open listener.
     pub fn start_on(listener: TcpListener, store: &str) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State::default());
@@ -134,18 +134,18 @@ impl Proxy {
         &self.url
     }
 
-    /// Spoils the next request of this operation. Several are taken in the order in which they were asked for.
+    /// Injects a fault into the next request of this operation. Several calls apply in their order.
     pub fn spoil_next(&self, operation: &str, fault: Fault) {
         self.state.next.lock().unwrap().push_back((operation.to_owned(), Some(fault)));
     }
 
-    /// Lets so many requests of this operation through and spoils the one after them.
+    /// Passes this many requests of the operation, and injects the fault into the next one.
     pub fn pass_then_spoil_once(&self, operation: &str, pass: usize, fault: Fault) {
         self.pass(operation, pass);
         self.spoil_next(operation, fault);
     }
 
-    /// Lets so many requests of this operation through and spoils all after them, until [`Self::heal`].
+    /// Passes this many requests of the operation, and injects the fault into all later ones until [`Self::heal`].
     pub fn pass_then_spoil(&self, operation: &str, pass: usize, fault: Fault) {
         self.pass(operation, pass);
         self.spoil_all(operation, fault);
@@ -156,7 +156,7 @@ impl Proxy {
         next.extend((0..count).map(|_| (operation.to_owned(), None)));
     }
 
-    /// Spoils every request of this operation (`*`: of any) until [`Self::heal`].
+    /// Injects the fault into every request of this operation (`*`: of any) until [`Self::heal`].
     pub fn spoil_all(&self, operation: &str, fault: Fault) {
         *self.state.always.lock().unwrap() = Some((operation.to_owned(), fault));
     }
@@ -167,28 +167,28 @@ impl Proxy {
         self.state.healed.send_replace(());
     }
 
-    /// Waits until a request is held back. It has to be let go within the SDK's three seconds.
+    /// Waits until a request is held back. The test must release it within the SDK's three seconds.
     pub async fn until_held(&self) {
         timeout(Duration::from_secs(30), self.state.held.notified()).await.expect("a request is held back");
     }
 
-    /// Holds the requests of this operation back until so many are waiting at once.
+    /// Holds the requests of this operation back until this many are waiting.
     pub fn gather(&self, operation: &str, size: usize) {
         let gate = Gate { operation: operation.to_owned(), size, waiting: watch::Sender::default() };
         *self.state.gate.lock().unwrap() = Some(Arc::new(gate));
     }
 
-    /// How many requests met at the gate: the most that were waiting at once.
+    /// The largest number of requests that waited at the gate at the same time.
     pub fn gathered(&self) -> usize {
         self.state.gate.lock().unwrap().as_ref().map_or(0, |gate| gate.waiting.borrow().most)
     }
 
-    /// The operations of all requests so far, the SDK's retries included, and forgets them.
+    /// Takes the operations of all requests since the last call, the SDK's retries included.
     pub fn take_seen(&self) -> Vec<String> {
         std::mem::take(&mut self.state.seen.lock().unwrap())
     }
 
-    /// Delivers what was captured, each as often as asked, and tells the store's statuses.
+    /// Delivers each captured request this many times, and returns the store's statuses.
     pub async fn deliver_captured(&self, times: usize) -> Vec<u16> {
         let captured = std::mem::take(&mut *self.state.captured.lock().unwrap());
         let mut statuses = Vec::new();

@@ -1,13 +1,13 @@
-//! Finds a secret in a text, whatever it was encoded as on the way.
+//! Finds a secret in a text, in any common encoding.
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The forms in which this secret could turn up: as it is, its secret part alone, and both JSON-escaped,
-/// percent-encoded, as hex, as a list of bytes and as base64 at each of the three alignments.
+/// The forms of this secret: the whole and its secret part, each in plain text, JSON-escaped, percent-encoded, as hex, as
+/// a list of bytes, and as base64 at each of the three alignments.
 pub fn forms(secret: &str) -> Vec<String> {
-    // Of our own format: the part after the public id. The prefix may be shown.
+    // In a token of the registry's format, the part after the public id. The prefix is not secret.
     let secret_part = secret.strip_prefix("wsr_").and_then(|rest| rest.get(9..));
     let mut forms = Vec::new();
     for text in [Some(secret), secret_part].into_iter().flatten() {
@@ -24,8 +24,8 @@ pub fn forms(secret: &str) -> Vec<String> {
         forms.push(bytes.trim_matches(['[', ']']).to_owned());
         forms.push(bytes.trim_matches(['[', ']']).replace(' ', ""));
         for skipped in 0..3 {
-            // A secret inside a longer text starts at any of three places of a base64 group; the first and last
-            // characters then mix with what is around it.
+            // Inside a longer text, a secret starts at one of three positions in a base64 group. Its first and last
+            // characters then share a group with the text around it.
             let aligned = text.get(skipped..text.len() - (text.len() - skipped) % 3).unwrap();
             forms.push(STANDARD_NO_PAD.encode(aligned));
             forms.push(URL_SAFE_NO_PAD.encode(aligned));
@@ -36,7 +36,7 @@ pub fn forms(secret: &str) -> Vec<String> {
     forms
 }
 
-/// The form of the secret that stands in the text.
+/// The first form of the secret that the text contains.
 pub fn find(text: &str, secret: &str) -> Option<String> {
     forms(secret).into_iter().find(|form| text.contains(form.as_str()))
 }

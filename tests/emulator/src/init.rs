@@ -1,5 +1,5 @@
-//! How a function starts when something is wrong: with a configuration, it says so and ends before it asks for an
-//! event; with the store, it starts all the same, and soon.
+//! How a function starts when something is wrong. With a wrong configuration it logs that and ends before it asks for an
+//! event. Without the store it starts all the same, after a short delay.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -13,12 +13,12 @@ use tokio::process::Command;
 use crate::Suite;
 use crate::lambda::check_log_lines;
 
-/// For a function to end, or to ask for an event.
+/// How long a function may take to end or to ask for an event.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A connection that is not made may delay the init by half a second (`shared::lambda::client::WARM_UP_TIMEOUT`); the rest is
-/// for a busy machine.
+/// How long the init may take without the store: half a second for the connection
+/// (`shared::lambda::client::WARM_UP_TIMEOUT`), and the rest for a busy machine.
 const LONGEST_INIT: Duration = Duration::from_millis(1_500);
-/// What each variable must not be.
+/// Wrong values of each variable.
 const WRONG: [(&str, &[Option<&str>]); 4] = [
     ("TABLE_NAME", &[None, Some("a table")]),
     ("ADMIN_TOKEN_SHA256", &[None, Some("not-a-digest")]),
@@ -114,7 +114,7 @@ async fn starts(
     Ok(took)
 }
 
-/// Takes connections and says nothing.
+/// Accepts connections and never answers.
 async fn silent() -> Result<TcpListener, String> {
     TcpListener::bind("127.0.0.1:0").await.map_err(|error| error.to_string())
 }

@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use crate::Suite;
 
-/// For the emulator to listen, in steps.
+/// How long the emulator may take to listen, in steps.
 const POLL: (Duration, u32) = (Duration::from_millis(50), 200);
 
 pub struct Emulator {
@@ -58,14 +58,14 @@ impl Emulator {
         Err("the emulator does not listen".to_owned())
     }
 
-    /// Sends an event: the function's answer, an error's too.
+    /// Sends an event and returns the function's answer or error.
     pub async fn invoke(&self, suite: &Suite, event: Vec<u8>) -> Result<String, String> {
         let response = suite.http.post(&self.url).timeout(Duration::from_secs(30)).body(event).send().await;
         let text = response.map_err(|error| error.to_string())?.text().await;
         text.map_err(|error| error.to_string())
     }
 
-    /// Ends it: the function's own log lines.
+    /// Stops it and returns the function's own log lines.
     pub async fn stop(mut self) -> Result<String, String> {
         self.child.kill().await.map_err(|error| error.to_string())?;
         let log = fs::read_to_string(&self.log).map_err(|error| error.to_string())?;
@@ -76,7 +76,7 @@ impl Emulator {
     }
 }
 
-/// Each line must be a JSON object with the members that CloudWatch shows.
+/// Checks that each line is a JSON object with the fields that CloudWatch shows.
 pub fn check_log_lines(log: &str) -> Result<usize, String> {
     for line in log.lines() {
         let json: Value =

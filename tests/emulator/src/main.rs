@@ -1,6 +1,6 @@
-//! Runs the executables that ship under the AWS Lambda Runtime Interface Emulator, on a real DynamoDB engine, and sends
-//! them the event files of `local/events/`; and starts them without what they need. A program and not a test, so that
-//! it cannot be skipped for want of an emulator: it is called with one, or not at all.
+//! Runs the built functions under the AWS Lambda Runtime Interface Emulator, on a real DynamoDB engine, and sends them the
+//! event files of `local/events/`. Also starts them with a wrong configuration or without the store. It is a program, not a
+//! test: a test would have to be skipped without an emulator.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,7 +9,7 @@
     clippy::print_stdout,
     clippy::print_stderr,
     missing_docs,
-    reason = "it checks: it may stop at what it did not expect, and the names say what there is"
+    reason = "a failed check may panic; the names are the documentation"
 )]
 
 mod init;
@@ -37,7 +37,7 @@ pub struct Options {
     dynamodb_endpoint: String,
 }
 
-/// What the event files are sent to, and what was seen of it.
+/// The functions under test, and what they answered and logged.
 pub struct Suite {
     options: Options,
     template: Template,
@@ -100,7 +100,7 @@ impl Suite {
             ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),
             ("AWS_LAMBDA_FUNCTION_TIMEOUT", &timeout),
             ("AWS_LAMBDA_LOG_FORMAT", "JSON"),
-            // The level at which the most could leak.
+            // The most detailed level, at which the most could leak.
             ("AWS_LAMBDA_LOG_LEVEL", "TRACE"),
             ("AWS_REGION", "eu-central-1"),
             ("AWS_ACCESS_KEY_ID", "emulator"),

@@ -1,4 +1,4 @@
-//! The event files, in the order in which they tell the story of one workspace.
+//! The event files, in the order of one workspace's life.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,26 +10,26 @@ use tests::secrets;
 use crate::Suite;
 use crate::lambda::{Emulator, check_log_lines};
 
-/// Of the admin token that is in the event files.
+/// The SHA-256 of the admin token in the event files.
 pub const ADMIN_TOKEN_SHA256: &str = "bf13572afeb56f7fce062fc3f66c0777fae1e9fd1fb4013d74c234c08bb2a0b8";
-/// The tokens that are in the event files, and the hash of the second, which is in them in its place.
+/// The tokens in the event files.
 const KNOWN_SECRETS: [&str; 2] =
     ["throw-away-admin-token-of-the-event-files", "throw-away-agent-token-of-the-event-files"];
 const ID: &str = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 const EVENTS: &str = "local/events";
-/// In that folder, but no event.
+/// Files in that folder that are no events.
 const NO_EVENTS: [&str; 2] = ["README.md", "env.json"];
 
-/// In what a function logs when its connection failed.
+/// Part of a function's log line about a failed connection.
 const DURING_INIT: &str = "during init";
 
-/// In what a function logs when nobody answers it any more.
+/// Part of a function's log line when the emulator has ended.
 const EMULATOR_IS_GONE: &str = "the Lambda runtime API failed";
 
-/// What must come back. A JSON object here is a part of the one that comes, anything else is all of it.
+/// The expected answer. A JSON object here must be contained in the actual one; anything else must equal it.
 enum Expected {
     Http(u16, Value),
-    /// And a token of the registry's own form, at this place.
+    /// The same, and a token of the registry's format at this JSON pointer.
     HttpWithToken(u16, Value, &'static str),
     Direct(Value),
     FunctionError(&'static str),
@@ -130,7 +130,7 @@ pub async fn check(suite: &Suite) -> Result<(), String> {
         if let Some(line) = log.lines().find(|line| line.contains(DURING_INIT)) {
             return Err(format!("{function} was not made ready: {line}"));
         }
-        // The emulator goes before the function, which may have an ERROR to tell of that.
+        // The emulator ends before the function, which may log an error about that.
         let is_error_of_a_call =
             |line: &&str| line.contains(r#""level":"ERROR""#) && !line.contains(EMULATOR_IS_GONE);
         if let Some(line) = log.lines().find(is_error_of_a_call) {
@@ -150,7 +150,7 @@ pub async fn check(suite: &Suite) -> Result<(), String> {
     Ok(())
 }
 
-/// The warm-ups have made no item.
+/// Checks that no warm-up left an item.
 async fn leaves_nothing_behind(suite: &Suite, steps: &[Step]) -> Result<(), String> {
     let client = local::engine::client(&suite.options.dynamodb_endpoint);
     let found = client.scan().table_name(&suite.table).consistent_read(true).send().await;

@@ -1,4 +1,4 @@
-//! The agent-URL policy against the registries, at the edges of their blocks, in every spelling.
+//! Compares the agent-URL policy with the registries, at the edges of their blocks and in every spelling.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -34,7 +34,7 @@ fn ipv4(dice: &mut Rng) -> Ipv4Addr {
 
 fn ipv6(dice: &mut Rng) -> Ipv6Addr {
     if dice.bool() {
-        // Another spelling of an IPv4 address, or just beside the block of such spellings.
+        // Another spelling of an IPv4 address, or an address next to the block of such spellings.
         let (row, shift) = dice.choice(EMBEDDED).unwrap();
         let (first, free) = block(row);
         if dice.usize(..8) == 0 {
@@ -50,7 +50,7 @@ fn ipv6(dice: &mut Rng) -> Ipv6Addr {
     Ipv6Addr::from(near(dice, row))
 }
 
-/// Decimal, octal or hexadecimal, with zeros before it.
+/// Decimal, octal or hexadecimal, with leading zeros.
 fn number(dice: &mut Rng, number: u32) -> String {
     match dice.usize(..5) {
         0 => format!("0{number:o}"),

@@ -1,5 +1,5 @@
-//! Every limit of the contract, at it and past it, through HTTP. Past it is a 4xx with its code and, for a field, the
-//! field's name; nothing is written then.
+//! Every limit of the contract, at the limit and one past it, over HTTP. Past it the answer is a 4xx with its code and, for
+//! a field, the field's name, and nothing is written.
 
 use domain::tree::MAX_ANCESTORS;
 use serde_json::{Value, json};
@@ -84,7 +84,7 @@ async fn send_text(w: &World, path: &str, bearer: Option<&str>, text: String) ->
     w.send(tests::world::authorized(request, bearer).body(text)).await
 }
 
-/// A body of so many bytes: the rest is in a field that nobody knows.
+/// A body of this many bytes, filled up with an unknown field.
 fn padded(body: &Value, bytes: usize) -> String {
     let mut body = body.clone();
     body["padding"] = json!("");

@@ -1,13 +1,13 @@
-//! IANA's special-purpose address registries as data, row by row, to judge the policy by:
+//! IANA's special-purpose address registries as data, row by row. The policy is compared with them:
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and
-//! <https://www.iana.org/assignments/iana-ipv6-special-registry> as updated on 2025-10-09. Of several rows that hold an
-//! address the longest prefix counts. "N/A" in the column "Globally Reachable" is `false` here.
+//! <https://www.iana.org/assignments/iana-ipv6-special-registry> as updated on 2025-10-09. If several rows contain an
+//! address, the longest prefix counts. "N/A" in the column "Globally Reachable" is `false` here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Block, globally reachable.
 pub const IPV4: &[(&str, bool)] = &[
-    ("0.0.0.0/0", true),           // what no row speaks of
+    ("0.0.0.0/0", true),           // any address without a row
     ("0.0.0.0/8", false),          // "This network", RFC 791
     ("0.0.0.0/32", false),         // "This host on this network", RFC 1122
     ("10.0.0.0/8", false),         // Private-Use, RFC 1918
@@ -67,8 +67,8 @@ pub const IPV6: &[(&str, bool)] = &[
     ("fe80::/10", false),        // Link-Local Unicast, RFC 4291
 ];
 
-/// Where an IPv4 address is spelled inside an IPv6 address, and how many bits to its right: such an address is judged by
-/// the IPv4 address. `::` and `::1` are no spellings.
+/// IPv6 blocks that contain an IPv4 address, and the number of bits to its right. The policy goes by the IPv4 address.
+/// `::` and `::1` contain none.
 pub const EMBEDDED: &[(&str, u32)] = &[
     ("::ffff:0:0/96", 0), // IPv4-mapped, RFC 4291
     ("::/96", 0),         // IPv4-compatible, deprecated, RFC 4291
@@ -76,10 +76,10 @@ pub const EMBEDDED: &[(&str, u32)] = &[
     ("2002::/16", 80),    // 6to4, RFC 3056
 ];
 
-/// What the policy `private` allows besides, but for [`METADATA`].
+/// What the policy `private` allows as well, except [`METADATA`].
 pub const PRIVATE: &[&str] = &["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8"];
 
-/// A block as the first of its addresses, widened to 128 bits, and the number of bits that may differ in it.
+/// A block as its first address, widened to 128 bits, and the number of bits that may differ in it.
 pub fn block(text: &str) -> (u128, u32) {
     let (address, length) = text.split_once('/').unwrap();
     let length: u32 = length.parse().unwrap();
@@ -94,7 +94,7 @@ fn holds(text: &str, number: u128) -> bool {
     free == 128 || number >> free == first >> free
 }
 
-/// The IPv4 address that this one spells.
+/// The IPv4 address inside this one.
 fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let number = u128::from(address);
     let (_, shift) = EMBEDDED.iter().find(|(block, _)| number > 1 && holds(block, number))?;
@@ -106,10 +106,10 @@ fn is_global(rows: &[(&str, bool)], number: u128) -> bool {
     matching.min_by_key(|(row, _)| block(row).1).unwrap().1
 }
 
-/// AWS's metadata service for IPv6, and what else AWS has beside it (EC2's user guide, "Access instance metadata").
+/// AWS's metadata service for IPv6, and its other services next to it (EC2's user guide, "Access instance metadata").
 pub const METADATA: &str = "fd00:ec2::/32";
 
-/// Whether the policies `public` and `private` are to allow this address.
+/// Whether the policies `public` and `private` must allow this address.
 pub fn verdict(address: IpAddr) -> (bool, bool) {
     let address = match address {
         IpAddr::V6(v6) => embedded(v6).map_or(address, IpAddr::V4),

@@ -1,5 +1,5 @@
-//! G8, at compile time: the types that hold a secret have nothing that would show or spread it. Whoever adds such a trait
-//! breaks the build of this test.
+//! G8, at compile time: the types that hold a secret have no trait that would show or copy it. Adding such a trait breaks
+//! the build of this test.
 
 use std::borrow::Borrow;
 use std::fmt::{Debug, Display};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use shared::api::event::{Event, HttpRequest, Reply};
 use static_assertions::assert_not_impl_any;
 
-/// Checks each type for the traits by which its text could get out: by formatting, as JSON, or as a string.
+/// Checks that no type has a trait that gives its text away: by formatting, as JSON, or as a string.
 macro_rules! assert_shows_nothing {
     ($($type:ty),+) => {$(
         assert_not_impl_any!(

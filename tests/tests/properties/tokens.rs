@@ -1,4 +1,4 @@
-//! Tokens: all that are made parse, and none that was mistyped does.
+//! Every generated token parses, and no mistyped one does.
 
 use domain::random::Random;
 use domain::token::{Bearer, MalformedBearer, NewToken};
@@ -18,7 +18,7 @@ fn every_token_parses_and_no_mistyped_one_does() {
         assert!(text.starts_with(&prefix) && prefix.len() == 12);
         assert!(Bearer::parse(&text).unwrap().hash() == hash);
         let letters: Vec<char> = text.chars().collect();
-        // A change of the first four characters makes it somebody else's kind of token, which only the store can refuse.
+        // Without `wsr_` it is a caller-chosen token, which only the store can refuse.
         for position in 4..letters.len() {
             let mut changed = letters.clone();
             changed[position] =
