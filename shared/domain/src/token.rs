@@ -127,6 +127,46 @@ impl TokenPrefix {
     }
 }
 
+/// Names a token in answers, paths and logs: the prefix of a token that the registry generated; for a caller-chosen one
+/// `sha256:` and the first 16 hex digits of its hash. It authenticates nobody.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenId(String);
+
+impl TokenId {
+    /// The grammar, in the words of an error message.
+    pub const GRAMMAR: &str =
+        "a token id as get-workspace shows it: `wsr_` and 8 characters, or `sha256:` and 16 hex digits";
+    const OF_CHOSEN: &str = "sha256:";
+    const HASH_DIGITS: usize = 16;
+
+    /// The id of the token with this hash. A token that the registry generated has a prefix.
+    pub fn of(hash: &TokenHash, prefix: Option<&TokenPrefix>) -> Self {
+        match prefix {
+            Some(prefix) => Self(prefix.as_str().to_owned()),
+            None => {
+                let digits = hash.as_str().chars().take(Self::HASH_DIGITS);
+                Self(Self::OF_CHOSEN.chars().chain(digits).collect())
+            }
+        }
+    }
+
+    /// An id that a caller sent; `None` when it does not follow [`Self::GRAMMAR`].
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_of_chosen = || {
+            text.strip_prefix(Self::OF_CHOSEN).is_some_and(|digits| {
+                digits.len() == Self::HASH_DIGITS
+                    && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            })
+        };
+        (TokenPrefix::parse(text).is_some() || is_of_chosen()).then(|| Self(text.to_owned()))
+    }
+
+    /// The id as it is shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A bearer token that a caller presented. It has no `Debug`, `Display`, `Clone` or `Serialize`, and gives away nothing
 /// but its hash.
 pub struct Bearer(SecretString);
@@ -266,6 +306,24 @@ mod tests {
             *byte = u8::try_from(position).unwrap();
         }
         NewToken::from_bytes([0, 0, 0x7f, 1, 2, 3], secret)
+    }
+
+    #[test]
+    fn a_token_id_names_any_token() {
+        let token = NewToken::generate(&Random::OS).unwrap();
+        let id = TokenId::of(token.hash(), Some(token.prefix()));
+        assert_eq!(id.as_str(), token.prefix().as_str());
+        let chosen = TokenId::of(&TokenHash::of("x"), None);
+        assert_eq!(chosen.as_str(), "sha256:2d711642b726b044");
+        for id in [id, chosen] {
+            assert_eq!(TokenId::parse(id.as_str()), Some(id));
+        }
+        let hash = TokenHash::of("x");
+        for text in
+            ["", "wsr_", "sha256:", "sha256:2d711642b726b04", "sha256:2D711642B726B044", hash.as_str()]
+        {
+            assert_eq!(TokenId::parse(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::agent_card::AgentCard;
 use crate::agent_url::AgentUrl;
 use crate::id::{CommandId, WorkspaceId};
 use crate::time::Timestamp;
-use crate::token::{TokenHash, TokenPrefix};
+use crate::token::{TokenHash, TokenId, TokenPrefix};
 use crate::tree::Ancestors;
 
 /// How many API tokens one workspace may have.
@@ -147,6 +147,34 @@ pub struct ApiToken {
     pub prefix: Option<TokenPrefix>,
     /// When it was minted.
     pub minted_at: Timestamp,
+}
+
+/// What a live token may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// It owns the workspace.
+    Owner,
+    /// It is one of the workspace's API tokens.
+    Api,
+}
+
+impl TokenKind {
+    /// As shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A live token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveToken {
+    /// What it may do.
+    pub kind: TokenKind,
+    /// Its id.
+    pub id: TokenId,
 }
 
 /// The token that a hand-over named to be the next owner.
@@ -358,6 +386,15 @@ impl Workspace {
     /// Whether this is the hash of a live token: one that may read the workspace and refresh it.
     pub fn is_live(&self, hash: &TokenHash) -> bool {
         self.is_owner(hash) || self.is_api_token(hash)
+    }
+
+    /// The live token with this hash.
+    pub fn live_token(&self, hash: &TokenHash) -> Option<LiveToken> {
+        if let Some(owner) = self.owner.as_ref().filter(|_| self.is_owner(hash)) {
+            return Some(LiveToken { kind: TokenKind::Owner, id: TokenId::of(hash, owner.prefix.as_ref()) });
+        }
+        let token = self.api_tokens.get(hash)?;
+        Some(LiveToken { kind: TokenKind::Api, id: TokenId::of(hash, token.prefix.as_ref()) })
     }
 
     /// The successor, if the hand-over has not expired.
