@@ -195,11 +195,16 @@ impl Case {
         };
         let mut api_tokens = std::collections::BTreeMap::new();
         if self.call == Call::RefreshByApiToken {
-            api_tokens.insert(hash, ApiToken { prefix, minted_at: now });
+            api_tokens.insert(hash, ApiToken { prefix, name: None, minted_at: now, expires: None });
         }
         while api_tokens.len() < self.api_tokens {
             let token = NewToken::generate(&Random::OS).unwrap();
-            let minted = ApiToken { prefix: Some(token.prefix().to_owned()), minted_at: now };
+            let minted = ApiToken {
+                prefix: Some(token.prefix().to_owned()),
+                name: None,
+                minted_at: now,
+                expires: None,
+            };
             api_tokens.insert(token.hash().clone(), minted);
         }
         let has_item = !matches!(self.call, Call::Floor | Call::Create);

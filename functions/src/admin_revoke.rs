@@ -1,12 +1,18 @@
 //! `POST /admin/workspaces/{id}/revoke-auth-tokens`, also by direct invocation: ends all live tokens in a scope, so that a
 //! container that has none can claim the workspace again.
+//!
+//! `DELETE /admin/workspaces/{id}/tokens/{token_id}`: ends one token. If it is the owner's, the door opens too.
 
 use domain::operations::command::Command;
+use domain::operations::end_token::{EndToken, EndTokenCaller};
 use domain::operations::revoke::Revoke;
+use domain::token::TokenId;
 use domain::workspace::{RevokeScope, Successor};
 use serde::Serialize;
 use shared::api::command::{read_command, read_successor};
 use shared::prelude::*;
+
+use crate::tokens;
 
 /// The function.
 pub struct AdminRevoke {
@@ -14,10 +20,9 @@ pub struct AdminRevoke {
     admin: AdminAuth,
 }
 
-struct RevokeBody {
-    scope: RevokeScope,
-    successor: Option<Successor>,
-    command: Command,
+enum RevokeBody {
+    Scope { scope: RevokeScope, successor: Option<Successor>, command: Command },
+    Token { id: TokenId, command: Command },
 }
 
 #[derive(Serialize)]
@@ -47,7 +52,14 @@ impl Function for AdminRevoke {
 
 impl AdminRevoke {
     async fn revoke(&self, call: AdminCall<RevokeBody>) -> Result<Reply, Error> {
-        let AdminCall { workspace_id, body: RevokeBody { scope, successor, command }, now } = call;
+        let AdminCall { workspace_id, body, now } = call;
+        let (scope, successor, command) = match body {
+            RevokeBody::Scope { scope, successor, command } => (scope, successor, command),
+            RevokeBody::Token { id, command } => {
+                let caller = EndTokenCaller::Operator(command);
+                return tokens::end(&self.store, &workspace_id, &EndToken { caller, id, now }).await;
+            }
+        };
         let operation = Revoke { command, scope, successor, now };
         let revoked = self.store.run(&workspace_id, &operation).await?;
         let epoch = revoked.epoch.map(|epoch| epoch.0);
@@ -64,6 +76,9 @@ impl AdminRevoke {
 
 impl Body for RevokeBody {
     fn read(fields: &Fields<'_>, context: &CallContext) -> Result<Self, Error> {
+        if let Some(id) = context.token_id.clone() {
+            return Ok(Self::Token { id, command: read_command(fields, context)? });
+        }
         let scope = fields.parsed_text("scope", "`all`, `owner` or `api`", |name| {
             RevokeScope::ALL.into_iter().find(|scope| scope.as_str() == name)
         })?;
@@ -72,6 +87,6 @@ impl Body for RevokeBody {
         if successor.is_some() && scope != RevokeScope::All {
             return Err(Error::invalid("scope", "`scope` must be `all` with a `successor_token_sha256`."));
         }
-        Ok(Self { scope, successor, command: read_command(fields, context)? })
+        Ok(Self::Scope { scope, successor, command: read_command(fields, context)? })
     }
 }

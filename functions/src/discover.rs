@@ -94,7 +94,7 @@ impl Discover {
             self.store.get_with_another(&id, &caller_id).await?
         };
         let caller = if caller_id == id { stored.as_ref() } else { other.as_ref() };
-        let target = discover(caller, bearer, stored.as_ref(), self.roots)?;
+        let target = discover(caller, bearer, stored.as_ref(), self.roots, Timestamp::now())?;
         Reply::ok(&self.agent(target, presence.as_ref())?)
     }
 
@@ -113,7 +113,7 @@ impl Discover {
             request.workspace_id().map_err(|error| if is_admin { error } else { Error::InvalidToken })?;
         let after = request.query("after", WorkspaceId::GRAMMAR, WorkspaceId::parse)?;
         let caller = match self.store.get(&id).await? {
-            Some(Stored::Workspace(caller)) if is_admin || caller.is_live(bearer) => caller,
+            Some(Stored::Workspace(caller)) if is_admin || caller.is_live(bearer, Timestamp::now()) => caller,
             Some(Stored::Tombstone(_)) if is_admin => return Err(Error::WorkspaceRemoved),
             None if is_admin => return Err(Error::WorkspaceNotFound),
             Some(Stored::Workspace(_) | Stored::Tombstone(_)) | None => return Err(Error::InvalidToken),

@@ -5,8 +5,8 @@
 //! for a removed workspace alone.
 
 use domain::presence::{Presence, Report};
-use domain::token::Bearer;
-use domain::workspace::{Stored, Workspace};
+use domain::token::{Bearer, TokenId};
+use domain::workspace::{ApiToken, Stored, TokenKind, Workspace};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use shared::api::call::NoBody;
@@ -72,8 +72,11 @@ struct ComputeReply {
 #[derive(Serialize)]
 struct TokenReply {
     kind: &'static str,
+    token_id: String,
     prefix: Option<String>,
+    name: Option<String>,
     minted_at: String,
+    expires_at: Option<String>,
 }
 
 impl Function for GetWorkspace {
@@ -118,7 +121,7 @@ impl GetWorkspace {
     async fn get_by_token(&self, id: &WorkspaceId, bearer: &Bearer) -> Result<Reply, Error> {
         match self.store.get_with_presence(id).await? {
             Read { stored: Some(Stored::Workspace(workspace)), presence }
-                if workspace.is_live(&bearer.hash()) =>
+                if workspace.is_live(&bearer.hash(), Timestamp::now()) =>
             {
                 self.reply(&workspace, presence)
             }
@@ -132,7 +135,9 @@ impl GetWorkspace {
     async fn state(&self, id: &WorkspaceId, bearer: &Bearer, is_admin: bool) -> Result<Reply, Error> {
         let Read { stored, presence } = self.store.get_with_presence(id).await?;
         match stored {
-            Some(Stored::Workspace(workspace)) if is_admin || workspace.is_live(&bearer.hash()) => {
+            Some(Stored::Workspace(workspace))
+                if is_admin || workspace.is_live(&bearer.hash(), Timestamp::now()) =>
+            {
                 let view = View::new(&workspace, presence.as_ref(), self.offline_after_seconds);
                 Reply::ok(&StateReply {
                     workspace_id: view.id(),
@@ -185,15 +190,20 @@ impl GetWorkspace {
 
 /// The live tokens: the owner's first, then the API tokens by age. A seal is no token.
 fn tokens(workspace: &Workspace) -> Vec<TokenReply> {
-    let owner = workspace.owner.as_ref().filter(|owner| owner.hash.token().is_some());
-    let owner = owner.map(|owner| ("owner", owner.prefix.as_ref(), owner.minted_at));
-    let mut api: Vec<_> =
-        workspace.api_tokens.values().map(|token| ("api", token.prefix.as_ref(), token.minted_at)).collect();
-    api.sort_by_key(|(_, prefix, minted_at)| (*minted_at, *prefix));
-    let token = |(kind, prefix, minted_at): (_, Option<&domain::token::TokenPrefix>, Timestamp)| TokenReply {
-        kind,
-        prefix: prefix.map(|prefix| prefix.as_str().to_owned()),
-        minted_at: minted_at.rfc3339(),
+    let token = |kind: TokenKind, hash: &TokenHash, token: &ApiToken| TokenReply {
+        kind: kind.as_str(),
+        token_id: TokenId::of(hash, token.prefix.as_ref()).as_str().to_owned(),
+        prefix: token.prefix.as_ref().map(|prefix| prefix.as_str().to_owned()),
+        name: token.name.as_ref().map(|name| name.as_str().to_owned()),
+        minted_at: token.minted_at.rfc3339(),
+        expires_at: token.expires.map(Timestamp::rfc3339),
     };
-    owner.into_iter().chain(api).map(token).collect()
+    let owner = workspace.owner.as_ref().and_then(|owner| {
+        let (prefix, minted_at) = (owner.prefix.clone(), owner.minted_at);
+        let shown = ApiToken { prefix, name: None, minted_at, expires: None };
+        Some(token(TokenKind::Owner, owner.hash.token()?, &shown))
+    });
+    let mut api: Vec<_> = workspace.live_api_tokens(Timestamp::now()).collect();
+    api.sort_by_key(|(hash, token)| (token.minted_at, *hash));
+    owner.into_iter().chain(api.into_iter().map(|(hash, api)| token(TokenKind::Api, hash, api))).collect()
 }

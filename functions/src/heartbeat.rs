@@ -1,9 +1,9 @@
 //! `POST /registry/heartbeat`: an agent says that it is alive. One read of the workspace, one write of its presence, which is
-//! an item of its own, so that a heartbeat costs one write unit however large the agent's card is.
+//! an item of its own, so that a heartbeat costs one write unit however large the agent's card is. The first heartbeat with a
+//! token that the owner rotates to also writes the workspace.
 
-use domain::presence::{self, Presence, Report};
-use domain::protocol::Refusal;
-use domain::workspace::Stored;
+use domain::operations::{self, heartbeat::Beat};
+use domain::presence::{Presence, Report};
 use serde::Serialize;
 use shared::prelude::*;
 
@@ -39,15 +39,14 @@ impl Heartbeat {
     async fn beat(&self, request: HttpRequest) -> Result<Reply, Error> {
         let bearer = request.bearer()?.ok_or(Error::MissingToken)?.hash();
         let HeartbeatBody { workspace_id, report } = read_body(&request.fields()?)?;
-        let beat_at = Timestamp::now();
-        let workspace = match self.store.get(&workspace_id).await? {
-            Some(Stored::Workspace(workspace)) => workspace,
-            Some(Stored::Tombstone(_)) => return Err(Refusal::Removed.into()),
-            None => return Err(Refusal::NotFound.into()),
-        };
-        let owner_epoch = presence::heartbeat(&workspace, &bearer)?;
-        self.store.beat(&workspace_id, &Presence { owner_epoch, beat_at, report }).await?;
-        Reply::ok(&HeartbeatReply { status: "ok", epoch: workspace.epoch.0 })
+        let now = Timestamp::now();
+        let operation = operations::heartbeat::Heartbeat { bearer, now };
+        let Beat { owner_epoch, epoch, took_over } = self.store.run(&workspace_id, &operation).await?;
+        if took_over {
+            tracing::info!(epoch = epoch.0, "taken over");
+        }
+        self.store.beat(&workspace_id, &Presence { owner_epoch, beat_at: now, report }).await?;
+        Reply::ok(&HeartbeatReply { status: "ok", epoch: epoch.0 })
     }
 }
 

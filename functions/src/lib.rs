@@ -10,7 +10,9 @@ mod create_workspace;
 mod discover;
 mod get_workspace;
 mod heartbeat;
+mod owner_tokens;
 mod register;
+mod tokens;
 
 pub use admin_hand_over::AdminHandOver;
 pub use admin_list::AdminList;
@@ -21,6 +23,7 @@ pub use create_workspace::CreateWorkspace;
 pub use discover::Discover;
 pub use get_workspace::GetWorkspace;
 pub use heartbeat::Heartbeat;
+pub use owner_tokens::OwnerTokens;
 pub use register::Register;
 
 /// Expands to `$then! { ("create-workspace", CreateWorkspace), … }`: every function's name and type. The name is that of the
@@ -35,6 +38,7 @@ macro_rules! for_each_function {
             ("get-workspace", $crate::GetWorkspace),
             ("discover", $crate::Discover),
             ("admin-list", $crate::AdminList),
+            ("owner-tokens", $crate::OwnerTokens),
             ("admin-mint-token", $crate::AdminMintToken),
             ("admin-revoke", $crate::AdminRevoke),
             ("admin-hand-over", $crate::AdminHandOver),

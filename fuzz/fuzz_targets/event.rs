@@ -39,6 +39,10 @@ enum Function {
     Discover,
     Peers,
     List,
+    OwnerMint,
+    OwnerEnd,
+    Rotate,
+    EndToken,
     Remove,
 }
 
@@ -199,7 +203,7 @@ struct World {
 /// A registry is made anew after so many histories: its table must not fill the memory.
 const HISTORIES: u64 = 5_000;
 const STEPS: usize = 8;
-const CODES: [&str; 15] = [
+const CODES: [&str; 16] = [
     "invalid_json",
     "invalid_request",
     "missing_token",
@@ -209,6 +213,7 @@ const CODES: [&str; 15] = [
     "token_limit_reached",
     "epoch_changed",
     "operation_id_reused",
+    "hand_over_pending",
     "workspace_removed",
     "payload_too_large",
     "hash_in_use",
@@ -232,13 +237,14 @@ impl Function {
         match self {
             Self::Create => "create-workspace",
             Self::Register => "register",
-            Self::Revoke => "admin-revoke",
+            Self::Revoke | Self::EndToken => "admin-revoke",
             Self::HandOver => "admin-hand-over",
             Self::Mint => "admin-mint-token",
             Self::Get | Self::State => "get-workspace",
             Self::Heartbeat => "heartbeat",
             Self::Discover | Self::Peers => "discover",
             Self::List => "admin-list",
+            Self::OwnerMint | Self::OwnerEnd | Self::Rotate => "owner-tokens",
             Self::Remove => "admin-remove",
         }
     }
@@ -257,6 +263,10 @@ impl Function {
             Self::Discover => ("GET", "/registry/discover/{id}"),
             Self::Peers => ("GET", "/registry/{id}/peers"),
             Self::List => ("GET", "/workspaces"),
+            Self::OwnerMint => ("POST", "/workspaces/{id}/tokens"),
+            Self::OwnerEnd => ("DELETE", "/workspaces/{id}/tokens/{token_id}"),
+            Self::Rotate => ("POST", "/workspaces/{id}/rotate"),
+            Self::EndToken => ("DELETE", "/admin/workspaces/{id}/tokens/{token_id}"),
             Self::Remove => ("DELETE", "/workspaces/{id}"),
         }
     }
@@ -275,6 +285,10 @@ impl Function {
             | Self::Discover
             | Self::Peers
             | Self::List
+            | Self::OwnerMint
+            | Self::OwnerEnd
+            | Self::Rotate
+            | Self::EndToken
             | Self::Remove => json!({"workspace_id": id}),
         }
     }
@@ -282,7 +296,15 @@ impl Function {
     fn is_for_admins(self) -> bool {
         !matches!(
             self,
-            Self::Register | Self::Get | Self::State | Self::Heartbeat | Self::Discover | Self::Peers
+            Self::Register
+                | Self::Get
+                | Self::State
+                | Self::Heartbeat
+                | Self::Discover
+                | Self::Peers
+                | Self::OwnerMint
+                | Self::OwnerEnd
+                | Self::Rotate
         )
     }
 
@@ -299,7 +321,11 @@ impl Function {
             | Self::Discover
             | Self::Peers
             | Self::List
+            | Self::OwnerEnd
+            | Self::EndToken
             | Self::Remove => json!({}),
+            Self::OwnerMint => json!({"name": "n", "expires_in_seconds": 60}),
+            Self::Rotate => json!({"expires_in_seconds": 60}),
         }
     }
 }
@@ -461,6 +487,14 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
     }
     if let Some(id) = id {
         event["pathParameters"] = json!({"id": id});
+        if route.contains("{token_id}") {
+            let hash = hash(&chosen(0));
+            event["pathParameters"]["token_id"] = match http.domain % 3 {
+                0 => json!(format!("sha256:{}", &hash[..16])),
+                1 => json!("wsr_00000000"),
+                _ => json!(http.query),
+            };
+        }
     }
     event
 }

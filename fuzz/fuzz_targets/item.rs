@@ -12,7 +12,7 @@ use domain::workspace::Stored;
 use libfuzzer_sys::fuzz_target;
 use shared::table::item::{Item, from_item, presence_from_item, presence_to_item, to_item};
 
-const NAMES: [&str; 35] = [
+const NAMES: [&str; 40] = [
     "workspace_id",
     "status",
     "name",
@@ -21,6 +21,8 @@ const NAMES: [&str; 35] = [
     "runtime",
     "external",
     "parent_id",
+    "ancestors",
+    "parent_key",
     "compute",
     "instance_type",
     "volume_root_gb",
@@ -40,7 +42,10 @@ const NAMES: [&str; 35] = [
     "api_tokens",
     "prefix",
     "minted_at",
+    "expires",
     "successor_hash",
+    "successor_prefix",
+    "successor_by",
     "successor_expires",
     "last_op_id",
     "last_op_kind",
@@ -49,7 +54,7 @@ const NAMES: [&str; 35] = [
     "report",
     "else",
 ];
-const WORDS: [&str; 17] = [
+const WORDS: [&str; 19] = [
     "w-1",
     "online",
     "provisioning",
@@ -66,6 +71,8 @@ const WORDS: [&str; 17] = [
     "wsr_00000000",
     "cancel_hand_over",
     "revoke:all",
+    "end_token:wsr_00000000",
+    "operator",
     "https://a.example",
 ];
 const TIME: &str = "2026-03-01T12:00:00.000Z";

@@ -30,7 +30,7 @@ pub struct Cli {
 enum CliCommand {
     /// Generates an admin token and prints it with its SHA-256, which a deployment takes as a parameter
     AdminToken,
-    /// Runs two migrations on a temporary registry, step by step, and checks every step
+    /// Runs two migrations and a team at work on a temporary registry, and checks every step
     Demo,
 }
 

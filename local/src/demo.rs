@@ -1,4 +1,5 @@
-//! `cargo run -- demo`: runs two migrations on a temporary registry, over HTTP and the Invoke API, and checks every step.
+//! `cargo run -- demo`: runs two migrations and a team at work on a temporary registry, over HTTP and the
+//! Invoke API, and checks every step.
 
 use std::io::{self, Write};
 
@@ -74,6 +75,8 @@ async fn play(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError>
         "The same move by hand-over: the source serves until the write in which the target takes over.",
     )?;
     hand_over_and_take_over(stage, admin_token).await?;
+    stage.act("Two agents of one team work together, and one of them moves.")?;
+    find_and_follow(stage, admin_token).await?;
     stage.finish()
 }
 
@@ -188,6 +191,66 @@ async fn hand_over_and_take_over(stage: &mut Stage<'_>, admin_token: &str) -> Re
     stage.expect(&repeated, json!({"status": "handed_over", "epoch": 2}))
 }
 
+/// Two siblings find each other. One moves, and the other follows it.
+async fn find_and_follow(stage: &mut Stage<'_>, admin_token: &str) -> Result<(), DemoError> {
+    let operator = Caller::Operator(admin_token);
+    let at = |id: &str, url: &str| json!({"id": id, "url": url, "agent_card": {"name": id}});
+    let child = |id: &str| json!({"id": id, "name": id, "parent_id": "team"});
+
+    stage.scene("The operator creates a team and two workspaces in it, and their agents register.")?;
+    stage.post("/workspaces", operator, json!({"id": "team", "name": "Team"}), 201).await?;
+    let created = stage.post("/workspaces", operator, child("reader"), 201).await?;
+    let reader_token = stage.text(&created, "auth_token")?;
+    let created = stage.post("/workspaces", operator, child("writer"), 201).await?;
+    let writer_token = stage.text(&created, "auth_token")?;
+    let (reader, writer) = (Caller::Agent("reader", &reader_token), Caller::Agent("writer", &writer_token));
+    stage.post("/registry/register", reader, at("reader", "https://reader.example"), 200).await?;
+    stage.post("/registry/register", writer, at("writer", SOURCE_URL), 200).await?;
+
+    stage.scene("The reader lists its peers: the team and the writer.")?;
+    let peers = stage.get("/registry/reader/peers", reader, &["id", "url", "status"]).await?;
+    stage.expect(&json!({"peers": peers.as_array().map(Vec::len)}), json!({"peers": 2}))?;
+
+    stage.scene("It asks where the writer is.")?;
+    let found = stage.get("/registry/discover/writer", reader, ADDRESS).await?;
+    stage.expect(&found, json!({"url": SOURCE_URL, "status": "online"}))?;
+
+    stage.scene("The writer says that it is alive.")?;
+    let beat = json!({"workspace_id": "writer", "current_task": "Writing", "active_tasks": 1});
+    let beaten = stage.post("/registry/heartbeat", writer, beat, 200).await?;
+    stage.expect(&beaten, json!({"status": "ok"}))?;
+
+    stage.scene("The writer moves: its new container takes over.")?;
+    let target_token = NewToken::generate(&Random::OS)?;
+    let named = target_token.hash().as_str();
+    let hand_over =
+        json!({"workspace_id": "writer", "successor_token_sha256": named, "operation_id": "move-8"});
+    stage.invoke("admin-hand-over", hand_over).await?;
+    let target_token = target_token.reveal();
+    let moved = Caller::Agent("writer", &target_token);
+    stage.post("/registry/register", moved, at("writer", TARGET_URL), 200).await?;
+
+    stage.scene("The reader asks again, and follows.")?;
+    let found = stage.get("/registry/discover/writer", reader, ADDRESS).await?;
+    stage.expect(&found, json!({"url": TARGET_URL, "status": "online"}))?;
+
+    stage.scene("A stranger's agent learns nothing: to it, the writer does not exist.")?;
+    let created =
+        stage.post("/workspaces", operator, json!({"id": "stranger", "name": "Stranger"}), 201).await?;
+    let stranger_token = stage.text(&created, "auth_token")?;
+    let stranger = Caller::Agent("stranger", &stranger_token);
+    let unseen = stage.get_with_status("/registry/discover/writer", stranger, &["code"], 404).await?;
+    stage.expect(&unseen, json!({"code": "workspace_not_found"}))?;
+
+    stage.scene("The operator removes the writer. Its agent asks for its state, and may stop.")?;
+    stage.invoke("admin-remove", json!({"workspace_id": "writer"})).await?;
+    let state = stage.get_with_status("/workspaces/writer/state", moved, &["code", "deleted"], 404).await?;
+    stage.expect(&state, json!({"code": "workspace_removed", "deleted": true}))
+}
+
+/// Where an agent is.
+const ADDRESS: &[&str] = &["url", "status", "epoch"];
+
 /// The fields of a workspace that the flip proof needs.
 const FLIP_PROOF: &[&str] = &["url", "registered_by", "owner_epoch", "epoch"];
 
@@ -196,13 +259,15 @@ const FLIP_PROOF: &[&str] = &["url", "registered_by", "owner_epoch", "epoch"];
 enum Caller<'a> {
     Operator(&'a str),
     Bearer(&'a str),
+    /// An agent that names its workspace.
+    Agent(&'a str, &'a str),
     Nobody,
 }
 
 impl<'a> Caller<'a> {
     fn bearer(self) -> Option<&'a str> {
         match self {
-            Self::Operator(token) | Self::Bearer(token) => Some(token),
+            Self::Operator(token) | Self::Bearer(token) | Self::Agent(_, token) => Some(token),
             Self::Nobody => None,
         }
     }
@@ -211,6 +276,7 @@ impl<'a> Caller<'a> {
         match self {
             Self::Operator(_) => "with the admin token".to_owned(),
             Self::Bearer(token) => format!("with {}", shorten(token)),
+            Self::Agent(id, token) => format!("as {id}, with {}", shorten(token)),
             Self::Nobody => "without a token".to_owned(),
         }
     }
@@ -253,14 +319,24 @@ impl Stage<'_> {
         status: u16,
     ) -> Result<Value, DemoError> {
         self.sent(&format!("POST {path} {}: {}", caller.shown(), shown(&body)))?;
-        let reply = self.send(Method::POST, path, caller.bearer(), Some(&body)).await?;
+        let reply = self.send(Method::POST, path, caller, Some(&body)).await?;
         self.received(reply, status, &[])
     }
 
     async fn get(&mut self, path: &str, caller: Caller<'_>, fields: &[&str]) -> Result<Value, DemoError> {
+        self.get_with_status(path, caller, fields, 200).await
+    }
+
+    async fn get_with_status(
+        &mut self,
+        path: &str,
+        caller: Caller<'_>,
+        fields: &[&str],
+        status: u16,
+    ) -> Result<Value, DemoError> {
         self.sent(&format!("GET {path} {}", caller.shown()))?;
-        let reply = self.send(Method::GET, path, caller.bearer(), None).await?;
-        self.received(reply, 200, fields)
+        let reply = self.send(Method::GET, path, caller, None).await?;
+        self.received(reply, status, fields)
     }
 
     async fn invoke(&mut self, function: &str, payload: Value) -> Result<Value, DemoError> {
@@ -275,7 +351,7 @@ impl Stage<'_> {
     ) -> Result<Value, DemoError> {
         self.sent(&format!("invoke {function}: {}", shown(&payload)))?;
         let path = format!("/2015-03-31/functions/{function}/invocations");
-        let reply = self.send(Method::POST, &path, None, Some(&payload)).await?;
+        let reply = self.send(Method::POST, &path, Caller::Nobody, Some(&payload)).await?;
         if let Some(error) = reply.headers.get("x-amz-function-error") {
             return Err(self.unexpected("X-Amz-Function-Error", "absent", &format!("{error:?}")));
         }
@@ -286,12 +362,15 @@ impl Stage<'_> {
         &self,
         method: Method,
         path: &str,
-        bearer: Option<&str>,
+        caller: Caller<'_>,
         body: Option<&Value>,
     ) -> Result<HttpReply, DemoError> {
         let mut request = self.client.request(method, format!("{}{path}", self.base_url));
-        if let Some(bearer) = bearer {
+        if let Some(bearer) = caller.bearer() {
             request = request.bearer_auth(bearer);
+        }
+        if let Caller::Agent(id, _) = caller {
+            request = request.header("X-Workspace-ID", id);
         }
         if let Some(body) = body {
             request = request.json(body);
@@ -343,7 +422,11 @@ impl Stage<'_> {
     }
 }
 
+/// These fields of an object, or of each object of an array.
 fn only(body: &Value, fields: &[&str]) -> Value {
+    if let Value::Array(values) = body {
+        return values.iter().map(|value| only(value, fields)).collect();
+    }
     let pick = |field: &&str| body.get(field).map(|value| ((*field).to_owned(), value.clone()));
     Value::Object(fields.iter().filter_map(pick).collect())
 }
@@ -382,7 +465,7 @@ mod tests {
         let mut out = Vec::new();
         run(&mut out).await.expect("every step succeeds");
         let text = String::from_utf8(out).unwrap();
-        assert!(text.ends_with("All 17 steps succeeded.\n"), "{text}");
+        assert!(text.ends_with("All 25 steps succeeded.\n"), "{text}");
         assert!(text.contains("with wsr_") && text.contains("..."), "{text}");
         let longest = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::len).max();
         assert!(longest < Some(32), "{text}");

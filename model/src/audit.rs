@@ -4,7 +4,7 @@
 use domain::workspace::Stored;
 
 use crate::flows::{Kind, Request, Write, created_op};
-use crate::spec::{Answer, Door, Life, Op, Scope, Spec, Why};
+use crate::spec::{Answer, Door, Life, NamedBy, Op, Scope, Spec, Why};
 use crate::symbols::{Credential, Time, Token};
 use crate::table::Entry;
 
@@ -23,12 +23,14 @@ pub enum Guarantee {
     G14,
     G15,
     G16,
+    G22,
+    G23,
     Flip,
     Spec,
 }
 
 impl Guarantee {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::G1,
         Self::G2,
         Self::G3,
@@ -41,6 +43,8 @@ impl Guarantee {
         Self::G14,
         Self::G15,
         Self::G16,
+        Self::G22,
+        Self::G23,
         Self::Flip,
         Self::Spec,
     ];
@@ -59,6 +63,8 @@ impl Guarantee {
             Self::G14 => "G14: the source works until the take-over is written, and never both do",
             Self::G15 => "G15: no hand-over and no take-over outlives a cancel that was answered",
             Self::G16 => "G16: while a hand-over is pending nobody else claims",
+            Self::G22 => "G22: only the owner mints, ends and rotates in its own name",
+            Self::G23 => "G23: an owner never undoes an operator's hand-over",
             Self::Flip => "flip proof: the target owns, the source's token is dead and stays dead",
             Self::Spec => "the specification allows every write and every answer",
         }
@@ -152,6 +158,16 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
         breaks(Guarantee::G14, !has_role && was_issued && !was_revoked);
         breaks(Guarantee::Flip, past.retired & token.bit() != 0);
     }
+    if let Op::Rotate { bearer, .. } | Op::OwnerEnds { bearer, .. } = request.op {
+        let is_owner = matches!(bearer, Credential::Token(token) if before.owner() == Some(token));
+        breaks(Guarantee::G22, !is_owner);
+        breaks(Guarantee::G22, after.owner() != before.owner());
+        breaks(Guarantee::G23, kind == Kind::Rotate && pending.is_some() && is_operators(before));
+    }
+    if let Op::Beat { bearer } = request.op {
+        let is_next = matches!(bearer, Credential::Token(token) if pending == Some(token));
+        breaks(Guarantee::G22, !is_next || is_operators(before));
+    }
     // A caller may choose the same token again, unless it was the previous owner. It then counts as a new one.
     let generated =
         Token::held().filter(|token| token.is_generated()).fold(0, |all, token| all | token.bit());
@@ -172,6 +188,7 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
         let ends_owner = match request.op {
             Op::Revoke { .. } => kind == Kind::Revoke,
             Op::Remove { .. } => kind == Kind::Remove,
+            Op::EndToken { token, .. } => token == owner,
             _ => kind == Kind::TakeOver,
         };
         breaks(Guarantee::G14, !ends_owner && after.owner() != Some(owner));
@@ -192,9 +209,10 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
 
     past.ended = (past.ended | gone) & !new;
     past.retired &= !new;
-    past.revoked = (past.revoked | if kind == Kind::Revoke { gone } else { 0 }) & !new;
+    let ends = matches!(kind, Kind::Revoke | Kind::EndToken);
+    past.revoked = (past.revoked | if ends { gone } else { 0 }) & !new;
     past.issued |= issued(after);
-    if after.successor.is_some() && matches!(kind, Kind::HandOver | Kind::Revoke) {
+    if after.successor.is_some() && matches!(kind, Kind::HandOver | Kind::Revoke | Kind::Rotate) {
         past.successor_named = after.epoch;
     }
     past.commanded |= u32::from(is_command) << request.call;
@@ -253,6 +271,11 @@ pub fn answer(
             breaks(Guarantee::G6, !was_made(past, request.op, epoch));
             let at_first = made(past, request.op).map_or(0, |(_, ended)| ended);
             breaks(Guarantee::G6, ended != 0 && ended != at_first);
+        }
+        Answer::Ended { epoch, was_live } if request.op.command().is_some() => {
+            breaks(Guarantee::G6, !was_made(past, request.op, epoch));
+            let at_first = made(past, request.op).map_or(0, |(_, ended)| ended);
+            breaks(Guarantee::G6, was_live && at_first == 0);
         }
         Answer::Revoked { epoch: None, .. } => breaks(Guarantee::G5, spec.life != Life::Absent),
         Answer::Cancelled { epoch } => {
@@ -327,6 +350,12 @@ fn is_allowed(seen: &Entry, request: Request, write: Option<Write>, said: Answer
             spec.owner() == Some(token) && spec.epoch == epoch
         }
         (Answer::Minted { token: Some(token) }, _) => spec.api.contains(&token),
+        (Answer::Rotating { epoch, token }, Op::Rotate { chosen, .. }) => {
+            spec.successor.map(|next| next.token) == token.or(chosen) && spec.epoch == epoch
+        }
+        (Answer::Ended { was_live: true, epoch }, Op::OwnerEnds { token, .. }) => {
+            !spec.is_live(token) && spec.epoch == epoch
+        }
         // Its token may have ended since.
         (Answer::Created { .. }, _) => is_created_in(seen, request.call),
         _ => false,
@@ -337,6 +366,10 @@ fn is_allowed(seen: &Entry, request: Request, write: Option<Write>, said: Answer
 pub fn issued(spec: &Spec) -> u64 {
     let tokens = spec.api.iter().copied().chain(spec.owner()).chain(spec.successor.map(|named| named.token));
     tokens.chain(spec.previous).fold(0, |all, token| all | token.bit())
+}
+
+fn is_operators(spec: &Spec) -> bool {
+    spec.successor.is_some_and(|next| next.by == NamedBy::Operator)
 }
 
 fn tokens(spec: &Spec) -> usize {

@@ -6,19 +6,23 @@ use std::sync::RwLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::id::CommandId;
+use domain::operations::caller::Caller;
 use domain::operations::cancel_hand_over::{CancelHandOver, Cancelled};
 use domain::operations::command::Command;
 use domain::operations::create::{self, FirstTokenRole};
+use domain::operations::end_token::{EndToken, EndTokenCaller, Ended};
 use domain::operations::hand_over::{HandOver, HandOverState};
+use domain::operations::heartbeat::{Beat, Heartbeat};
 use domain::operations::mint_token::{MintToken, Minted};
 use domain::operations::register::{Register, Registered, RegisteredAs};
 use domain::operations::remove::{Remove, Removed};
 use domain::operations::revoke::{Revoke, Revoked};
+use domain::operations::rotate::{Rotate, Rotating};
 use domain::protocol::{self, Decision, Operation, OperationError, Refusal, Step};
 use domain::random::Random;
-use domain::token::{IssuedToken, NewToken, TokenHash};
+use domain::token::{IssuedToken, NewToken, TokenHash, TokenId};
 use domain::workspace::{
-    Epoch, OwnerHash, Profile, RegisteredBy, RevokeScope, Status, Stored, Successor, Workspace,
+    Epoch, NamedBy, OwnerHash, Profile, RegisteredBy, RevokeScope, Status, Stored, Successor, Workspace,
 };
 use domain::write::{self, Change};
 use shared::table::item;
@@ -43,7 +47,7 @@ pub struct Write {
     pub kind: Kind,
     /// Whether it is the call's second write.
     is_second: bool,
-    /// The token that it would make live.
+    /// The token that it would make live, or to which an owner would rotate.
     pub token: Option<Token>,
     /// The epoch that the decision saw; 0 for a create.
     pub seen: u64,
@@ -54,7 +58,11 @@ pub struct Write {
 impl Write {
     /// How many tokens it would end.
     pub fn ends(&self) -> usize {
-        if let Answer::Revoked { ended, .. } = self.answer { ended } else { 0 }
+        match self.answer {
+            Answer::Revoked { ended, .. } => ended,
+            Answer::Ended { was_live, .. } => usize::from(was_live),
+            _ => 0,
+        }
     }
 }
 
@@ -70,6 +78,8 @@ pub enum Kind {
     HandOver,
     Cancel,
     Remove,
+    EndToken,
+    Rotate,
 }
 
 impl Kind {
@@ -170,8 +180,7 @@ impl Flows {
     /// Runs the call on what it has seen so far.
     fn run(&self, request: &Request, seen: &[ItemId]) -> Next {
         let now = request.now.timestamp();
-        let successor =
-            |token: Token| Successor { hash: token.hash().clone(), expires: request.now.expiry() };
+        let successor = |token: Token| successor(token, request.now);
         match request.op {
             Op::Create(first) => self.create(request, first, seen),
             Op::Register { bearer, chosen, place } => {
@@ -179,7 +188,12 @@ impl Flows {
             }
             Op::Mint { chosen } => {
                 let chosen = chosen.map(|token| token.hash().clone());
-                self.drive(request, MintToken { chosen, now, random: self.random(request.call) }, seen)
+                let (caller, random) = (Caller::Operator, self.random(request.call));
+                self.drive(
+                    request,
+                    MintToken { caller, name: None, expires: None, chosen, now, random },
+                    seen,
+                )
             }
             Op::Revoke { scope, successor: named, name, expected } => {
                 let scope = match scope {
@@ -200,7 +214,23 @@ impl Flows {
             Op::Remove { expected } => {
                 self.drive(request, Remove { expected_epoch: self.expected(expected) }, seen)
             }
-            Op::Show { .. } | Op::Discover | Op::Beat { .. } => panic!("no scenario reads"),
+            Op::EndToken { token, name, expected } => {
+                let caller = EndTokenCaller::Operator(self.command(name, expected));
+                self.drive(request, EndToken { caller, id: TokenId::of(token.hash(), None), now }, seen)
+            }
+            Op::OwnerEnds { bearer, token } => {
+                let caller = EndTokenCaller::Bearer(self.presented(bearer));
+                self.drive(request, EndToken { caller, id: TokenId::of(token.hash(), None), now }, seen)
+            }
+            Op::Rotate { bearer, chosen } => {
+                let (bearer, chosen) = (self.presented(bearer), chosen.map(|token| token.hash().clone()));
+                let (expires, random) = (request.now.expiry(), self.random(request.call));
+                self.drive(request, Rotate { bearer, chosen, expires, now, random }, seen)
+            }
+            Op::Beat { bearer } => {
+                self.drive(request, Heartbeat { bearer: self.presented(bearer), now }, seen)
+            }
+            Op::Show { .. } | Op::Discover => panic!("no scenario reads"),
         }
     }
 
@@ -289,6 +319,9 @@ impl Flows {
             Op::HandOver { .. } => Kind::HandOver,
             Op::Cancel { .. } => Kind::Cancel,
             Op::Remove { .. } => Kind::Remove,
+            Op::EndToken { .. } | Op::OwnerEnds { .. } => Kind::EndToken,
+            Op::Rotate { .. } => Kind::Rotate,
+            Op::Beat { .. } => Kind::TakeOver,
             Op::Register { bearer, .. } => {
                 let bearer = bearer.map(|bearer| self.presented(bearer));
                 let is_by_api =
@@ -300,9 +333,7 @@ impl Flows {
                     None => Kind::Refresh,
                 }
             }
-            Op::Create(_) | Op::Show { .. } | Op::Discover | Op::Beat { .. } => {
-                panic!("no update comes of {op:?}")
-            }
+            Op::Create(_) | Op::Show { .. } | Op::Discover => panic!("no update comes of {op:?}"),
         }
     }
 
@@ -399,6 +430,24 @@ impl ToAnswer for Removed {
     }
 }
 
+impl ToAnswer for Ended {
+    fn to_answer(&self) -> Answer {
+        Answer::Ended { was_live: self.was_live, epoch: self.epoch.0 }
+    }
+}
+
+impl ToAnswer for Rotating {
+    fn to_answer(&self) -> Answer {
+        Answer::Rotating { epoch: self.epoch.0, token: self.token.as_ref().map(token_of) }
+    }
+}
+
+impl ToAnswer for Beat {
+    fn to_answer(&self) -> Answer {
+        Answer::Beaten { epoch: self.epoch.0 }
+    }
+}
+
 fn refused(error: OperationError) -> Answer {
     let refusal = match error {
         OperationError::Refused(refusal) => refusal,
@@ -406,7 +455,8 @@ fn refused(error: OperationError) -> Answer {
         OperationError::RandomUnavailable(_) => return Answer::Unavailable,
     };
     Answer::Refused(match refusal {
-        Refusal::InsufficientScope => panic!("only a heartbeat is refused for this"),
+        Refusal::InsufficientScope => Why::InsufficientScope,
+        Refusal::HandOverPending => Why::HandOverPending,
         Refusal::NotFound => Why::NotFound,
         Refusal::Removed => Why::Removed,
         Refusal::MissingToken => Why::MissingToken,
@@ -432,18 +482,25 @@ fn new_owner(write: &write::Write) -> Option<&TokenHash> {
     })
 }
 
-/// The token that a write makes live.
+/// The token that a write makes live, or to which an owner rotates.
 fn new_token(write: &write::Write) -> Option<Token> {
-    let api_token = write.changes().iter().find_map(|change| match change {
+    let other = write.changes().iter().find_map(|change| match change {
         Change::AddApiToken(hash, _) => Some(hash),
+        Change::SetSuccessor(next) if next.named_by == NamedBy::Owner => Some(&next.hash),
         _ => None,
     });
-    new_owner(write).or(api_token).map(Token::of)
+    new_owner(write).or(other).map(Token::of)
 }
 
 /// The id by which a create recognises its own item.
 pub fn created_op(call: u8) -> CommandId {
     CommandId::parse(&format!("create-in-call-{call}")).unwrap()
+}
+
+/// A successor that an operator names at this time.
+pub fn successor(token: Token, now: Time) -> Successor {
+    let (hash, expires) = (token.hash().clone(), now.expiry());
+    Successor { hash, prefix: None, named_by: NamedBy::Operator, expires }
 }
 
 /// A new workspace with an open door.

@@ -3,19 +3,23 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::operations::cancel_hand_over::{CancelHandOver, Cancelled};
+use domain::operations::command::Command;
+use domain::operations::end_token::{EndToken, EndTokenCaller, Ended};
 use domain::operations::hand_over::HandOver;
+use domain::operations::heartbeat::Heartbeat;
 use domain::operations::mint_token::MintToken;
 use domain::operations::register::{Register, Registered, RegisteredAs};
 use domain::operations::remove::Remove;
 use domain::operations::revoke::{Revoke, Revoked};
+use domain::operations::rotate::Rotate;
 use domain::protocol::{Decision, Operation, OperationError, Refusal, WhenOvertaken};
 use domain::time::Timestamp;
-use domain::workspace::{Owner, OwnerHash, Status, Stored, Tombstone, Workspace};
+use domain::workspace::{NamedBy, Owner, OwnerHash, Status, Stored, Tombstone, Workspace};
 use shared::table::item::{self, REMOVED, attribute};
 
 use crate::flows::{Kind, Request, blank};
 use crate::spec::Op;
-use crate::symbols::Token;
+use crate::symbols::{CommandName, Token};
 use crate::table::{Entry, Sent};
 
 macro_rules! mutants {
@@ -121,6 +125,18 @@ mutants! {
     RemovedIsLive,
     /// The text of a hash counts as the token.
     HashAuthenticates,
+    /// A rotation does not compare its bearer with the owner.
+    RotateByAnybody,
+    /// A rotation does not see an operator's hand-over.
+    RotateOverAHandOver,
+    /// An operator's successor takes over by a heartbeat.
+    BeatTakesOver,
+    /// An operator's end of a token does not recognise its own write.
+    EndNotRecognised,
+    /// An operator's end of a token that is not live writes nothing.
+    EndOnlyTheLive,
+    /// An owner may end its own token.
+    OwnerEndsItself,
     /// The flip proof does not compare the owner's epoch.
     ProofWithoutEpoch,
     /// The flip proof does not ask who registered.
@@ -172,6 +188,7 @@ impl<O: Mutable> Operation for Mutated<O> {
             | (Mutant::MintNotRecognised, Op::Mint { .. })
             | (Mutant::RevokeNotRecognised, Op::Revoke { .. })
             | (Mutant::HandOverNotRecognised, Op::HandOver { .. })
+            | (Mutant::EndNotRecognised, Op::EndToken { .. })
             | (Mutant::CancelNotRecognised, Op::Cancel { .. }) => None,
             _ => self.shipped.already_applied_mutated(self.mutant, found, answer),
         }
@@ -242,6 +259,26 @@ impl Mutable for Revoke {
 
 impl Mutable for HandOver {}
 
+impl Mutable for Rotate {}
+
+impl Mutable for Heartbeat {}
+
+impl Mutable for EndToken {
+    fn decide_mutated(&self, mutant: Mutant, seen: &Workspace) -> Result<Decision<Ended>, OperationError> {
+        match (mutant, self.decide(seen)) {
+            (Mutant::EndOnlyTheLive, Ok(Decision::Write(_, answer))) if !answer.was_live => {
+                Ok(Decision::AlreadyDone(Ended { epoch: seen.epoch, ..answer }))
+            }
+            (Mutant::OwnerEndsItself, Err(OperationError::Refused(Refusal::InsufficientScope))) => {
+                let caller =
+                    EndTokenCaller::Operator(Command { id: CommandName(5).id(), expected_epoch: None });
+                Self { caller, id: self.id.clone(), now: self.now }.decide(seen)
+            }
+            (_, shipped) => shipped,
+        }
+    }
+}
+
 impl Mutable for Remove {}
 
 impl Mutable for CancelHandOver {
@@ -294,6 +331,16 @@ impl Mutant {
             (Self::PreviousOwnerReturns, Op::Register { bearer: None, .. })
             | (Self::PreviousOwnerSucceeds, Op::HandOver { .. }) => seen.previous_owner = None,
             (Self::OwnerMintedAgain, Op::Mint { .. }) => seen.owner = None,
+            (Self::RotateByAnybody, Op::Rotate { bearer, .. }) => {
+                let (hash, minted_at) = (OwnerHash::Token(bearer.hash()), Timestamp::UNIX_EPOCH);
+                seen.owner = Some(Owner { hash, prefix: None, minted_at, epoch: seen.epoch });
+            }
+            (Self::RotateOverAHandOver, Op::Rotate { .. }) => seen.successor = None,
+            (Self::BeatTakesOver, Op::Beat { .. }) => {
+                if let Some(successor) = &mut seen.successor {
+                    successor.named_by = NamedBy::Owner;
+                }
+            }
             (Self::NoLimit, Op::Mint { .. }) => seen.api_tokens.clear(),
             (Self::ExpiredNotCancelled, Op::Cancel { .. }) => {
                 seen.successor = seen.successor.take().filter(|successor| successor.is_pending(now));
@@ -331,7 +378,10 @@ impl Mutant {
             }
             Self::RevokeCreates if kind == Kind::Revoke => sent.condition.clear(),
             Self::RevokeSparesTheSuccessor if kind == Kind::Revoke => {
-                cut(&mut sent.expression, ", #successor_hash, #successor_expires");
+                cut(
+                    &mut sent.expression,
+                    ", #successor_hash, #successor_prefix, #successor_by, #successor_expires",
+                );
             }
             Self::RevokeForgetsTheOwner if kind == Kind::Revoke => {
                 cut(&mut sent.expression, PREVIOUS_OWNER);
@@ -343,7 +393,7 @@ impl Mutant {
                     attribute::OWNER_MINTED_AT,
                     attribute::OWNER_EPOCH,
                 ];
-                sent.expression.push_str(&format!(" REMOVE #{}", ended.join(", #")));
+                sent.expression.push_str(&format!(", #{}", ended.join(", #")));
                 sent.names.extend(ended.map(|ended| (format!("#{ended}"), ended.to_owned())));
             }
             Self::SourceLivesOn if kind == Kind::TakeOver && sent.expression.contains(PREVIOUS_OWNER) => {

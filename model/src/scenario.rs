@@ -2,12 +2,10 @@
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use domain::time::Timestamp;
-use domain::workspace::{
-    ApiToken, Epoch, Owner, OwnerHash, RegisteredBy, Registration, Status, Successor, Workspace,
-};
+use domain::workspace::{ApiToken, Epoch, Owner, OwnerHash, RegisteredBy, Registration, Status, Workspace};
 use shared::table::item::{REMOVED, attribute, to_item};
 
-use crate::flows::blank;
+use crate::flows::{blank, successor};
 use crate::spec::{First, Op, Scope};
 use crate::symbols::{CommandName, Credential, Place, Time, Token, workspace_id};
 use crate::table::{ABSENT, ItemId, TABLE};
@@ -127,6 +125,10 @@ fn owned_by(token: Token) -> Workspace {
     }
 }
 
+fn api_token() -> ApiToken {
+    ApiToken { prefix: None, name: None, minted_at: Timestamp::UNIX_EPOCH, expires: None }
+}
+
 fn item(workspace: &Workspace) -> ItemId {
     TABLE.item(to_item(workspace))
 }
@@ -169,6 +171,9 @@ pub fn all() -> Vec<Scenario> {
         removed(),
         somebody_elses_tokens(),
         full(),
+        rotation(),
+        rotation_and_hand_over(),
+        one_token(),
     ]
 }
 
@@ -212,7 +217,7 @@ fn revoke_and_bootstrap() -> Scenario {
 
 /// One revoke ends the owner only, the other everything. An API token outlives the first.
 fn two_revokes() -> Scenario {
-    let token = ApiToken { prefix: None, minted_at: Timestamp::UNIX_EPOCH };
+    let token = api_token();
     let shared =
         Workspace { api_tokens: [(Token::CALLER.hash().clone(), token)].into(), ..owned_by(Token::SOURCE) };
     let expecting =
@@ -230,6 +235,91 @@ fn two_revokes() -> Scenario {
         ..scenario(
             "two-revokes",
             "a migrator revokes the owner at an expected epoch, an admin revokes all; an API token sends the target's URL",
+            &shared,
+            clients,
+        )
+    }
+}
+
+fn rotate(bearer: Token, chosen: Option<Token>, tries: u8) -> Step {
+    op(Op::Rotate { bearer: Credential::Token(bearer), chosen }, tries)
+}
+
+fn beat(bearer: Token) -> Step {
+    op(Op::Beat { bearer: Credential::Token(bearer) }, 1)
+}
+
+/// Two rotators with the same token, and an API token that may not rotate.
+fn rotation() -> Scenario {
+    let shared = Workspace {
+        api_tokens: [(Token::CALLER.hash().clone(), api_token())].into(),
+        ..owned_by(Token::SOURCE)
+    };
+    let clients = vec![
+        client("owner", vec![rotate(Token::SOURCE, None, 2), register(Who::WithItsToken, Place::SOURCE, 1)]),
+        client("twin", vec![rotate(Token::SOURCE, Some(Token::TARGET), 1), beat(Token::TARGET)]),
+        client("caller", vec![rotate(Token::CALLER, Some(Token::RIVAL), 1)]),
+        client("admin", vec![revoke(0, Scope::Owner, None, 1)]),
+    ];
+    Scenario {
+        goal: vec![(0, 0), (0, 1), (3, 0)],
+        ..scenario(
+            "rotation",
+            "two holders of the owner's token rotate at once, an API token tries to, an admin revokes",
+            &shared,
+            clients,
+        )
+    }
+}
+
+/// An owner rotates while an operator hands over and cancels.
+fn rotation_and_hand_over() -> Scenario {
+    let clients = vec![
+        client("source", vec![rotate(Token::SOURCE, Some(Token::CALLER), 2), beat(Token::CALLER)]),
+        client("target", vec![beat(Token::TARGET), register(bearer(Token::TARGET), Place::TARGET, 1)]),
+        client("migrator", vec![hand_over(0, Token::TARGET, None, 1), prove(Place::TARGET)]),
+        client("admin", vec![cancel(1, None, 1)]),
+    ];
+    Scenario {
+        ticks: true,
+        source: Some(0),
+        target: Some(1),
+        goal: vec![(0, 0), (1, 1), (2, 1)],
+        ..scenario(
+            "rotation-and-hand-over",
+            "an owner rotates while a migrator hands over; the target sends a heartbeat before it registers; both may expire",
+            &owned_by(Token::SOURCE),
+            clients,
+        )
+    }
+}
+
+/// Single tokens end: the owner's by an operator, an API token by the owner.
+fn one_token() -> Scenario {
+    let shared = Workspace {
+        api_tokens: [(Token::CALLER.hash().clone(), api_token())].into(),
+        ..owned_by(Token::SOURCE)
+    };
+    let end = |name, token| Op::EndToken { token, name: CommandName(name), expected: None };
+    let owner_ends = |bearer, token| Op::OwnerEnds { bearer: Credential::Token(bearer), token };
+    let clients = vec![
+        client("owner", vec![op(owner_ends(Token::SOURCE, Token::CALLER), 2)]),
+        client(
+            "caller",
+            vec![
+                op(owner_ends(Token::CALLER, Token::SOURCE), 1),
+                register(bearer(Token::CALLER), Place::CALLER, 1),
+            ],
+        ),
+        client("admin", vec![op(end(0, Token::SOURCE), 2)]),
+        client("another admin", vec![mint(Some(Token::CALLER), 1), op(end(1, Token::CALLER), 1)]),
+        client("target", vec![register(Who::Nobody, Place::TARGET, 1)]),
+    ];
+    Scenario {
+        goal: vec![(0, 0), (2, 0), (4, 0)],
+        ..scenario(
+            "one-token",
+            "the owner ends an API token, an admin ends the owner's, another mints and ends an API token; a target claims",
             &shared,
             clients,
         )
@@ -303,7 +393,7 @@ fn hand_over_and_take_over() -> Scenario {
 /// A pending hand-over that may expire.
 fn cancelled() -> Scenario {
     let pending = Workspace {
-        successor: Some(Successor { hash: Token::TARGET.hash().clone(), expires: Time::Early.expiry() }),
+        successor: Some(successor(Token::TARGET, Time::Early)),
         epoch: Epoch(2),
         ..owned_by(Token::SOURCE)
     };
@@ -563,7 +653,7 @@ fn somebody_elses_tokens() -> Scenario {
 /// A workspace with room for one more API token.
 fn full() -> Scenario {
     let fillers = (1..20).map(|number| {
-        let token = ApiToken { prefix: None, minted_at: Timestamp::UNIX_EPOCH };
+        let token = api_token();
         (Token::filler(number).hash().clone(), token)
     });
     let full = Workspace { api_tokens: fillers.collect(), ..owned_by(Token::SOURCE) };

@@ -49,6 +49,15 @@ pub struct Successor {
     pub token: Token,
     /// When it was named. A hand-over made early has expired late.
     pub named: Time,
+    pub by: NamedBy,
+}
+
+/// Who named a successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NamedBy {
+    Operator,
+    /// The owner, which rotates its token.
+    Owner,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +82,7 @@ pub enum CommandKind {
     Revoke(Scope, Option<Token>),
     HandOver(Token),
     Cancel,
+    EndToken(Token),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -112,6 +122,22 @@ pub enum Op {
     Remove {
         expected: Option<u64>,
     },
+    /// An operator ends one token.
+    EndToken {
+        token: Token,
+        name: CommandName,
+        expected: Option<u64>,
+    },
+    /// An owner ends an API token.
+    OwnerEnds {
+        bearer: Credential,
+        token: Token,
+    },
+    /// An owner names its own next token.
+    Rotate {
+        bearer: Credential,
+        chosen: Option<Token>,
+    },
     /// By the administrator, or with a token of the workspace.
     Show {
         bearer: Option<Credential>,
@@ -132,6 +158,7 @@ impl Op {
             }
             Self::HandOver { successor, name, .. } => Some((name, CommandKind::HandOver(successor))),
             Self::Cancel { name, .. } => Some((name, CommandKind::Cancel)),
+            Self::EndToken { token, name, .. } => Some((name, CommandKind::EndToken(token))),
             _ => None,
         }
     }
@@ -142,6 +169,7 @@ impl Op {
             Self::Revoke { expected, .. }
             | Self::HandOver { expected, .. }
             | Self::Cancel { expected, .. }
+            | Self::EndToken { expected, .. }
             | Self::Remove { expected } => expected,
             _ => None,
         }
@@ -197,6 +225,20 @@ pub enum Answer {
     Removed {
         epoch: u64,
     },
+    /// Whether the call ended the token.
+    Ended {
+        was_live: bool,
+        epoch: u64,
+    },
+    /// Only the specification answers this: the operator's command was made before, and ended this many tokens then.
+    EndedBefore {
+        ended: Option<usize>,
+        epoch: u64,
+    },
+    Rotating {
+        epoch: u64,
+        token: Option<Token>,
+    },
     Shown {
         epoch: u64,
         owner_epoch: Option<u64>,
@@ -228,6 +270,7 @@ pub enum Why {
     MissingToken,
     InvalidToken,
     InsufficientScope,
+    HandOverPending,
     HashInUse,
     TokenLimitReached,
     EpochChanged,
@@ -243,7 +286,10 @@ impl Answer {
     /// The token that it shows.
     pub fn token(self) -> Option<Token> {
         match self {
-            Self::Created { token } | Self::Registered { token, .. } | Self::Minted { token } => token,
+            Self::Created { token }
+            | Self::Registered { token, .. }
+            | Self::Rotating { token, .. }
+            | Self::Minted { token } => token,
             _ => None,
         }
     }
@@ -254,6 +300,9 @@ impl Answer {
         match (self, said) {
             (Self::RevokedBefore { ended, epoch }, Self::Revoked { ended: told, epoch: Some(at) }) => {
                 epoch == at && (told == 0 || ended.is_none_or(|ended| ended == told))
+            }
+            (Self::EndedBefore { ended, epoch }, Self::Ended { was_live, epoch: at }) => {
+                epoch == at && (!was_live || ended.is_none_or(|ended| ended == 1))
             }
             (Self::Shown { beat, .. }, Self::Shown { beat: told, .. }) => {
                 (told.is_none() || told == beat) && self.without_beat() == said.without_beat()
@@ -352,7 +401,10 @@ impl Spec {
             Op::Remove { expected } => self.remove(expected),
             Op::Show { .. } => self.show(),
             Op::Discover => Answer::Discovered { epoch: self.epoch, place: self.place },
-            Op::Beat { bearer } => self.beat(bearer),
+            Op::Beat { bearer } => self.beat(bearer, now),
+            Op::EndToken { token, name, expected } => self.end_token(token, name, expected),
+            Op::OwnerEnds { bearer, token } => self.owner_ends(bearer, token),
+            Op::Rotate { bearer, chosen } => self.rotate(bearer, chosen, now, fresh),
         }
     }
 
@@ -383,10 +435,7 @@ impl Spec {
         } else if self.api.contains(&token) {
             self.refresh(place, By::Api);
         } else if self.pending(now) == Some(token) {
-            self.epoch += 1;
-            self.previous = self.owner().or(self.previous);
-            self.door = Door::Owned(token, self.epoch);
-            self.successor = None;
+            self.take_over(token);
             self.refresh(place, By::Owner);
         } else {
             return Answer::Refused(Why::InvalidToken);
@@ -459,7 +508,7 @@ impl Spec {
             ended += usize::from(self.owner().is_some());
             self.previous = self.owner().or(self.previous);
             self.door = Door::Open;
-            self.successor = successor.map(|token| Successor { token, named: now });
+            self.successor = successor.map(|token| Successor { token, named: now, by: NamedBy::Operator });
         }
         if scope != Scope::Owner {
             ended += self.api.len();
@@ -480,7 +529,8 @@ impl Spec {
         {
             return Answer::HandedOver { epoch: repeated.map_or(since - 1, |made| made.epoch) };
         }
-        if self.pending(now) == Some(successor) {
+        let is_operators = self.successor.is_some_and(|named| named.by == NamedBy::Operator);
+        if self.pending(now) == Some(successor) && is_operators {
             return Answer::Pending { epoch: repeated.map_or(self.epoch, |made| made.epoch) };
         }
         if let Some(made) = repeated {
@@ -493,7 +543,7 @@ impl Spec {
             return Answer::Refused(Why::HashInUse);
         }
         self.epoch += 1;
-        self.successor = Some(Successor { token: successor, named: now });
+        self.successor = Some(Successor { token: successor, named: now, by: NamedBy::Operator });
         self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended: None });
         Answer::Pending { epoch: self.epoch }
     }
@@ -538,13 +588,90 @@ impl Spec {
         Answer::Shown { epoch, owner_epoch, place, by, tokens, beat }
     }
 
-    /// Only the owner's heartbeat counts. It changes nothing here.
-    fn beat(&self, bearer: Credential) -> Answer {
-        match bearer {
-            Credential::Token(token) if self.owner() == Some(token) => Answer::Beaten { epoch: self.epoch },
-            Credential::Token(token) if self.api.contains(&token) => Answer::Refused(Why::InsufficientScope),
-            Credential::Token(_) | Credential::HashOf(_) => Answer::Refused(Why::InvalidToken),
+    fn take_over(&mut self, token: Token) {
+        self.epoch += 1;
+        self.previous = self.owner().or(self.previous);
+        self.door = Door::Owned(token, self.epoch);
+        self.successor = None;
+    }
+
+    /// Only the owner's heartbeat counts, and that of the token to which an owner rotates: it then takes over.
+    fn beat(&mut self, bearer: Credential, now: Time) -> Answer {
+        if let Credential::Token(token) = bearer
+            && self.pending(now) == Some(token)
+            && self.successor.is_some_and(|named| named.by == NamedBy::Owner)
+        {
+            self.take_over(token);
         }
+        match self.why_not_owner(bearer) {
+            Some(why) => Answer::Refused(why),
+            None => Answer::Beaten { epoch: self.epoch },
+        }
+    }
+
+    /// Why this bearer may not do what only the owner may.
+    fn why_not_owner(&self, bearer: Credential) -> Option<Why> {
+        match bearer {
+            Credential::Token(token) if self.owner() == Some(token) => None,
+            Credential::Token(token) if self.api.contains(&token) => Some(Why::InsufficientScope),
+            Credential::Token(_) | Credential::HashOf(_) => Some(Why::InvalidToken),
+        }
+    }
+
+    /// Ending the owner's token opens the door, as a revoke of the owner does.
+    fn end_token(&mut self, token: Token, name: CommandName, expected: Option<u64>) -> Answer {
+        let kind = CommandKind::EndToken(token);
+        if let Some(made) = self.last_command.filter(|made| made.name == name) {
+            return if made.kind == kind {
+                Answer::EndedBefore { ended: made.ended, epoch: made.epoch }
+            } else {
+                Answer::Refused(Why::CommandIdReused)
+            };
+        }
+        if expected.is_some_and(|expected| expected != self.epoch) {
+            return Answer::Refused(Why::EpochChanged);
+        }
+        self.epoch += 1;
+        let was_live = self.is_live(token);
+        if self.owner() == Some(token) {
+            self.previous = Some(token);
+            self.door = Door::Open;
+            self.successor = None;
+        }
+        self.api.remove(&token);
+        let ended = Some(usize::from(was_live));
+        self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended });
+        Answer::Ended { was_live, epoch: self.epoch }
+    }
+
+    /// The operator's last command stays remembered.
+    fn owner_ends(&mut self, bearer: Credential, token: Token) -> Answer {
+        if let Some(why) = self.why_not_owner(bearer) {
+            return Answer::Refused(why);
+        }
+        if self.owner() == Some(token) {
+            return Answer::Refused(Why::InsufficientScope);
+        }
+        self.epoch += 1;
+        Answer::Ended { was_live: self.api.remove(&token), epoch: self.epoch }
+    }
+
+    /// An owner's newest wish counts, but an operator's hand-over stays.
+    fn rotate(&mut self, bearer: Credential, chosen: Option<Token>, now: Time, fresh: Token) -> Answer {
+        if let Some(why) = self.why_not_owner(bearer) {
+            return Answer::Refused(why);
+        }
+        let pending = self.pending(now);
+        if pending.is_some() && self.successor.is_some_and(|named| named.by == NamedBy::Operator) {
+            return Answer::Refused(Why::HandOverPending);
+        }
+        if chosen.is_some_and(|token| pending != Some(token) && self.is_known(token, now)) {
+            return Answer::Refused(Why::HashInUse);
+        }
+        self.epoch += 1;
+        let token = chosen.unwrap_or(fresh);
+        self.successor = Some(Successor { token, named: now, by: NamedBy::Owner });
+        Answer::Rotating { epoch: self.epoch, token: chosen.is_none().then_some(fresh) }
     }
 
     /// Whether this credential may read. A hash is no token.

@@ -17,7 +17,7 @@ use dynoxide::types::AttributeValue as EngineValue;
 use shared::table::item::{self, Item, attribute};
 use shared::table::update::Update;
 
-use crate::spec::{By, CommandKind, Door, LastCommand, Life, Scope, Spec, Successor};
+use crate::spec::{By, CommandKind, Door, LastCommand, Life, NamedBy, Scope, Spec, Successor};
 use crate::symbols::{CommandName, Place, Time, Token, workspace_id};
 
 /// The number of an item, or [`ABSENT`].
@@ -306,6 +306,10 @@ fn workspace_as_specified(workspace: &Workspace) -> Spec {
         successor: workspace.successor.as_ref().map(|successor| Successor {
             token: Token::of(&successor.hash),
             named: Time::of_expiry(successor.expires),
+            by: match successor.named_by {
+                workspace::NamedBy::Operator => NamedBy::Operator,
+                workspace::NamedBy::Owner => NamedBy::Owner,
+            },
         }),
         place,
         by: workspace.registered_by.map(|by| match by {
@@ -324,6 +328,7 @@ fn workspace_as_specified(workspace: &Workspace) -> Spec {
 fn command_kind(kind: &workspace::CommandKind) -> CommandKind {
     match kind {
         workspace::CommandKind::CancelHandOver => CommandKind::Cancel,
+        workspace::CommandKind::EndToken { id } => CommandKind::EndToken(Token::of_id(id)),
         workspace::CommandKind::HandOver { successor } => CommandKind::HandOver(Token::of(successor)),
         workspace::CommandKind::Revoke { scope, successor } => {
             let scope = match scope {

@@ -225,11 +225,14 @@ impl World {
         let seen = TABLE.entry(seen);
         state.broken |= audit::answer(past, call.request(), call.write, &seen, met.as_deref(), said);
         // Answered without a write: what was decided until now must not land any more, as after a write.
-        if let Answer::Revoked { epoch: Some(epoch), .. } | Answer::Cancelled { epoch } = said
+        if let Answer::Revoked { epoch: Some(epoch), .. }
+        | Answer::Cancelled { epoch }
+        | Answer::Ended { epoch, .. } = said
+            && call.op.command().is_some()
             && !audit::was_made(past, call.op, epoch)
         {
-            let (by_revoke, by_cancel) =
-                (matches!(said, Answer::Revoked { .. }), matches!(said, Answer::Cancelled { .. }));
+            let by_cancel = matches!(said, Answer::Cancelled { .. });
+            let by_revoke = !by_cancel;
             for_each_pending(state, usize::from(call.workspace), |write, overtaken, _| {
                 overtaken.by_revoke |= by_revoke && write.seen <= epoch;
                 overtaken.by_cancel |= by_cancel && write.seen <= epoch;
@@ -289,8 +292,10 @@ impl World {
             state.broken |= Guarantee::G1.bit();
         }
         let gone = was.live & !is.live;
-        let now_overtaken =
-            Overtaken { by_revoke: write.kind == Kind::Revoke, by_cancel: write.kind == Kind::Cancel };
+        let now_overtaken = Overtaken {
+            by_revoke: matches!(write.kind, Kind::Revoke | Kind::EndToken),
+            by_cancel: write.kind == Kind::Cancel,
+        };
         for_each_pending(state, workspace, |write, overtaken, revived| {
             overtaken.by_revoke |= now_overtaken.by_revoke;
             overtaken.by_cancel |= now_overtaken.by_cancel;
@@ -558,7 +563,7 @@ fn always() -> Vec<(Guarantee, Property<World>)> {
             )),*]
         };
     }
-    properties!(G1, G2, G3, G4, G5, G6, G9, G10, G11, G14, G15, G16, Flip, Spec)
+    properties!(G1, G2, G3, G4, G5, G6, G9, G10, G11, G14, G15, G16, G22, G23, Flip, Spec)
 }
 
 impl World {

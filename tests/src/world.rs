@@ -73,10 +73,12 @@ impl std::fmt::Display for Route {
 }
 
 /// All routes, those of one workspace for this one. Asked in this order, each succeeds.
-pub fn routes(id: &str) -> [Route; 13] {
+pub fn routes(id: &str) -> [Route; 17] {
     let of = |rest: &str| format!("/admin/workspaces/{id}/{rest}");
     let successor = json!({"successor_token_sha256": sha256("a successor's token")});
     let registration = json!({"id": id, "agent_card": {}});
+    // No token has it.
+    let token_id = if id == "{id}" { "{token_id}" } else { "wsr_00000000" };
     [
         (Method::POST, "/workspaces".to_owned(), true, Some(json!({"name": "x"}))),
         (Method::POST, "/registry/register".to_owned(), false, Some(registration)),
@@ -85,6 +87,10 @@ pub fn routes(id: &str) -> [Route; 13] {
         (Method::GET, format!("/registry/discover/{id}"), false, None),
         (Method::GET, format!("/registry/{id}/peers"), false, None),
         (Method::GET, "/workspaces".to_owned(), true, None),
+        (Method::POST, format!("/workspaces/{id}/tokens"), false, Some(json!({}))),
+        (Method::DELETE, format!("/workspaces/{id}/tokens/{token_id}"), false, None),
+        (Method::POST, format!("/workspaces/{id}/rotate"), false, Some(json!({}))),
+        (Method::DELETE, of(&format!("tokens/{token_id}")), true, Some(json!({}))),
         (Method::POST, of("hand-over"), true, Some(successor)),
         (Method::DELETE, of("hand-over"), true, Some(json!({}))),
         (Method::POST, of("tokens"), true, Some(json!({}))),
@@ -370,6 +376,23 @@ impl World {
 
     pub async fn mint(&self, id: &str, body: Value) -> Reply {
         self.post(&format!("/admin/workspaces/{id}/tokens"), Some(&self.admin), body).await
+    }
+
+    /// An owner names its own next token.
+    pub async fn rotate(&self, id: &str, bearer: &str, body: Value) -> Reply {
+        self.post(&format!("/workspaces/{id}/rotate"), Some(bearer), body).await
+    }
+
+    /// An operator ends one token.
+    pub async fn end_token(&self, id: &str, token_id: &str, body: Value) -> Reply {
+        let url = format!("{}/admin/workspaces/{id}/tokens/{token_id}", self.registry.url());
+        self.send(self.http.delete(url).bearer_auth(&self.admin).json(&body)).await
+    }
+
+    /// An owner ends an API token.
+    pub async fn owner_ends(&self, id: &str, bearer: &str, token_id: &str) -> Reply {
+        let url = format!("{}/workspaces/{id}/tokens/{token_id}", self.registry.url());
+        self.send(authorized(self.http.delete(url), Some(bearer))).await
     }
 
     pub async fn show(&self, id: &str) -> Value {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use domain::token::TokenHash;
+use domain::token::{TokenHash, TokenId, TokenPrefix};
 use serde_json::{Value, json};
 
 use crate::spec::{Answer, By, First, Op, Scope, Why};
@@ -44,6 +44,15 @@ impl Texts {
         self.next += 1;
         self.by_hash.insert(hash.to_owned(), token);
         token
+    }
+
+    /// The token with this id.
+    fn of_id(&self, id: &str) -> Option<Token> {
+        let has_id = |text: &String| {
+            let (hash, prefix) = (TokenHash::of(text), text.get(..12).and_then(TokenPrefix::parse));
+            TokenId::of(&hash, prefix.as_ref()).as_str() == id
+        };
+        self.texts.iter().find(|(_, text)| has_id(text)).map(|(token, _)| *token)
     }
 
     fn of_text(&mut self, text: &str) -> Token {
@@ -135,6 +144,23 @@ fn parts(op: &Op, workspace: &str, parent: &Parent, admin: &str, texts: &mut Tex
             let body = expected.map(|expected| json!({"expected_epoch": expected}));
             ("DELETE", format!("/workspaces/{workspace}"), admin, body)
         }
+        Op::EndToken { token, name, expected } => {
+            let path = at(&format!("tokens/{}", token_id(token, workspace, texts)));
+            ("DELETE", path, admin, Some(command(name, expected)))
+        }
+        Op::OwnerEnds { bearer, token } => {
+            let id = token_id(token, workspace, texts);
+            (
+                "DELETE",
+                format!("/workspaces/{workspace}/tokens/{id}"),
+                presented(bearer, workspace, texts),
+                None,
+            )
+        }
+        Op::Rotate { bearer, chosen } => {
+            let body = chosen.map(|chosen| json!({"successor_token_sha256": texts.hash(workspace, chosen)}));
+            ("POST", format!("/workspaces/{workspace}/rotate"), presented(bearer, workspace, texts), body)
+        }
         Op::Show { bearer } => {
             let bearer = bearer.map_or(admin, |bearer| presented(bearer, workspace, texts));
             ("GET", format!("/workspaces/{workspace}"), bearer, None)
@@ -146,6 +172,13 @@ fn parts(op: &Op, workspace: &str, parent: &Parent, admin: &str, texts: &mut Tex
             ("POST", "/registry/heartbeat".to_owned(), presented(bearer, workspace, texts), Some(body))
         }
     }
+}
+
+/// A token's id, by which it is ended.
+fn token_id(token: Token, workspace: &str, texts: &mut Texts) -> String {
+    let text = texts.text(workspace, token).unwrap_or_default();
+    let (hash, prefix) = (TokenHash::of(&text), text.get(..12).and_then(TokenPrefix::parse));
+    TokenId::of(&hash, prefix.as_ref()).as_str().to_owned()
 }
 
 /// What a heartbeat with this token reports, so that it is recognised where it is shown.
@@ -179,8 +212,15 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
     let unknown = || Err(format!("{status} {} as the answer to {op:?}", String::from_utf8_lossy(body)));
     if status >= 500 {
         // No fault of the network makes the registry itself fail.
-        let is_for_agents =
-            matches!(op, Op::Register { .. } | Op::Show { .. } | Op::Discover | Op::Beat { .. });
+        let is_for_agents = matches!(
+            op,
+            Op::Register { .. }
+                | Op::Show { .. }
+                | Op::Discover
+                | Op::Beat { .. }
+                | Op::OwnerEnds { .. }
+                | Op::Rotate { .. }
+        );
         let if_unavailable = if is_for_agents { 503 } else { 500 };
         return match json["code"].as_str() {
             Some("store_unavailable") if status == if_unavailable => Ok(Answer::Unavailable),
@@ -200,6 +240,7 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
             (409, "token_limit_reached") => Why::TokenLimitReached,
             (409, "epoch_changed") => Why::EpochChanged,
             (409, "operation_id_reused") => Why::CommandIdReused,
+            (409, "hand_over_pending") => Why::HandOverPending,
             _ => return unknown(),
         };
         return Ok(Answer::Refused(why));
@@ -227,6 +268,12 @@ pub fn answer(op: &Op, status: u16, body: &[u8], texts: &mut Texts) -> Result<An
         }
         (Op::Cancel { .. }, 200, Some("cancelled")) => {
             number("epoch").map(|epoch| Answer::Cancelled { epoch })
+        }
+        (Op::EndToken { .. } | Op::OwnerEnds { .. }, 200, Some("revoked")) => number("revoked")
+            .zip(number("epoch"))
+            .map(|(ended, epoch)| Answer::Ended { was_live: ended == 1, epoch }),
+        (Op::Rotate { .. }, 200, Some("rotation_pending")) => {
+            number("epoch").map(|epoch| Answer::Rotating { epoch, token })
         }
         (Op::Remove { .. }, 200, Some("removed")) => number("epoch").map(|epoch| Answer::Removed { epoch }),
         (Op::Show { .. }, 200, Some(_)) => number("epoch").map(|epoch| Answer::Shown {
@@ -267,6 +314,12 @@ pub enum StoreChange {
     Owner(Token, Place),
     Mint(Token),
     Command(Op),
+    /// An owner ends an API token, or none.
+    OwnerEnds(Option<Token>),
+    /// An owner names its next token.
+    Rotate(Token),
+    /// The next token takes over by a heartbeat.
+    TakeOver(Token),
     Remove,
 }
 
@@ -276,6 +329,9 @@ impl StoreChange {
         match (self, *op) {
             (Self::Create(_), Op::Create(_))
             | (Self::Mint(_), Op::Mint { .. })
+            | (Self::OwnerEnds(_), Op::OwnerEnds { .. })
+            | (Self::Rotate(_), Op::Rotate { .. })
+            | (Self::TakeOver(_), Op::Beat { .. })
             | (Self::Remove, Op::Remove { .. }) => true,
             (Self::Refresh(_, written) | Self::Owner(_, written), Op::Register { place, .. }) => {
                 written == place
@@ -285,12 +341,14 @@ impl StoreChange {
         }
     }
 
-    /// The token that it makes live.
+    /// The token that it makes live, or to which an owner rotates.
     pub fn token(self) -> Option<Token> {
         match self {
             Self::Create(token) => token,
-            Self::Owner(token, _) | Self::Mint(token) => Some(token),
-            Self::Refresh(..) | Self::Command(_) | Self::Remove => None,
+            Self::Owner(token, _) | Self::Mint(token) | Self::Rotate(token) | Self::TakeOver(token) => {
+                Some(token)
+            }
+            Self::Refresh(..) | Self::Command(_) | Self::OwnerEnds(_) | Self::Remove => None,
         }
     }
 }
@@ -329,16 +387,22 @@ fn written(action: &str, body: &Value, texts: &mut Texts) -> Option<StoreWrite> 
     let change = if text(":status") == Some("removed") {
         StoreChange::Remove
     } else if let Some(hash) = text(":owner_hash") {
-        StoreChange::Owner(texts.of_hash(hash), place?)
+        let token = texts.of_hash(hash);
+        place.map_or(StoreChange::TakeOver(token), |place| StoreChange::Owner(token, place))
     } else if let Some(by) = text(":registered_by") {
         let by = if by == "owner" { By::Owner } else { By::Api };
         StoreChange::Refresh(by, place?)
     } else if let Some(kind) = text(":last_op_kind") {
         let name = text(":last_op_id").and_then(CommandName::of)?;
         StoreChange::Command(command_of(kind, name, texts)?)
-    } else {
-        let hash = body["ExpressionAttributeNames"]["#token"].as_str()?;
+    } else if text(":successor_by") == Some("owner") {
+        StoreChange::Rotate(texts.of_hash(text(":successor_hash")?))
+    } else if let Some(hash) = body["ExpressionAttributeNames"]["#token"].as_str() {
         StoreChange::Mint(texts.of_hash(hash))
+    } else {
+        text(":revoked_at")?;
+        let ended = body["ExpressionAttributeNames"]["#removed_0"].as_str();
+        StoreChange::OwnerEnds(ended.map(|hash| texts.of_hash(hash)))
     };
     Some(StoreWrite { change, fence: Some(fence) })
 }
@@ -358,6 +422,9 @@ const PRESENCE: &str = "#presence";
 pub const FENCED: &str = "attribute_exists(#workspace_id) AND #epoch = :seen";
 
 fn command_of(kind: &str, name: CommandName, texts: &mut Texts) -> Option<Op> {
+    if let Some(id) = kind.strip_prefix("end_token:") {
+        return texts.of_id(id).map(|token| Op::EndToken { token, name, expected: None });
+    }
     let parts: Vec<_> = kind.split(':').collect();
     Some(match parts[..] {
         ["cancel_hand_over"] => Op::Cancel { name, expected: None },

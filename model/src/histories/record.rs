@@ -342,7 +342,6 @@ impl What {
                 | Answer::Contended
                 | Answer::Shown { .. }
                 | Answer::Discovered { .. }
-                | Answer::Beaten { .. }
                 | Answer::HandedOver { .. }
                 | Answer::Expired { .. }
         )
@@ -457,7 +456,7 @@ impl Judge {
     /// Whether the call's own unconfirmed write took effect before, and the answer fits the state now.
     fn has_landed(&self, op: &Op, said: Answer, own: &[StoreWrite]) -> bool {
         let chosen = match *op {
-            Op::Create(First::Chosen(token)) => Some(token),
+            Op::Create(First::Chosen(token)) | Op::Rotate { chosen: Some(token), .. } => Some(token),
             _ => None,
         };
         let brought = said.token().or(chosen);
@@ -469,6 +468,13 @@ impl Judge {
                 self.spec.owner() == Some(token) && self.spec.epoch == epoch
             }
             Answer::Minted { token: Some(token) } => self.spec.api.contains(&token),
+            Answer::Rotating { epoch, .. } => {
+                self.spec.successor.map(|next| next.token) == brought && self.spec.epoch == epoch
+            }
+            Answer::Ended { was_live: true, epoch } => {
+                matches!(*op, Op::OwnerEnds { token, .. } if !self.spec.is_live(token))
+                    && self.spec.epoch == epoch
+            }
             Answer::Created { .. } => brought.is_some_and(|token| self.issued.contains(&token)),
             _ => false,
         }
@@ -509,6 +515,18 @@ impl Judge {
             }
             StoreChange::Command(op) => {
                 self.perform(&op, UNKNOWN);
+            }
+            // Whoever owned the workspace at the epoch of the fence still does.
+            StoreChange::OwnerEnds(token) => {
+                let Some(bearer) = self.spec.owner().map(Credential::Token) else { return };
+                self.perform(&Op::OwnerEnds { bearer, token: token.unwrap_or(UNKNOWN) }, UNKNOWN);
+            }
+            StoreChange::Rotate(token) => {
+                let Some(bearer) = self.spec.owner().map(Credential::Token) else { return };
+                self.perform(&Op::Rotate { bearer, chosen: Some(token) }, UNKNOWN);
+            }
+            StoreChange::TakeOver(token) => {
+                self.perform(&Op::Beat { bearer: Credential::Token(token) }, UNKNOWN);
             }
             StoreChange::Remove => {
                 self.perform(&Op::Remove { expected: None }, UNKNOWN);

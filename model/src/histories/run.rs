@@ -238,9 +238,16 @@ fn next_call(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -
     if turn > 0 && numbers.below(50) == 0 {
         return Op::Remove { expected };
     }
-    match numbers.below(24) {
+    let ended = if known.is_empty() { chosen } else { *numbers.pick(&known) };
+    match numbers.below(28) {
         20..22 => Op::Beat { bearer },
         22..24 => Op::Discover,
+        24 => Op::EndToken { token: ended, name, expected },
+        25 => Op::OwnerEnds { bearer, token: ended },
+        26..28 => {
+            let chosen = if numbers.below(2) == 0 { Some(chosen) } else { None };
+            Op::Rotate { bearer, chosen }
+        }
         0..6 => Op::Register { bearer: Some(bearer), chosen: None, place },
         6..9 => Op::Register { bearer: None, chosen: None, place },
         9..11 => Op::Register { bearer: None, chosen: Some(chosen), place },
@@ -326,7 +333,7 @@ async fn judge(plan: &Plan, number: u64, running: Arc<Running>, outcome: &Mutex<
 }
 
 /// No hand-over expires in an episode.
-const SUCCESSES: [&str; 11] = [
+const SUCCESSES: [&str; 13] = [
     "Created",
     "Registered",
     "Minted",
@@ -338,5 +345,7 @@ const SUCCESSES: [&str; 11] = [
     "Shown",
     "Discovered",
     "Beaten",
+    "Ended",
+    "Rotating",
 ];
 const FAILURES: [&str; 3] = ["Refused", "Contended", "Unavailable"];

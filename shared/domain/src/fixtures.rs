@@ -8,8 +8,8 @@ use crate::protocol::{Decision, Operation, OperationError, Refusal};
 use crate::time::Timestamp;
 use crate::token::TokenHash;
 use crate::workspace::{
-    ApiToken, CommandKind, Epoch, LastCommand, Owner, OwnerHash, Profile, Registration, RevokeScope, Status,
-    Stored, Successor, Workspace,
+    ApiToken, CommandKind, Epoch, LastCommand, NamedBy, Owner, OwnerHash, Profile, Registration, RevokeScope,
+    Status, Stored, Successor, Workspace,
 };
 use crate::write::{Change, Write};
 
@@ -45,10 +45,18 @@ pub fn command(id: &str, expected_epoch: Option<u64>) -> Command {
 }
 
 pub fn successor(word: &str, expires: i64) -> Successor {
-    Successor { hash: hash(word), expires: at(expires) }
+    Successor { hash: hash(word), prefix: None, named_by: NamedBy::Operator, expires: at(expires) }
 }
 
-/// An open door at epoch 7, an API token `api`, a previous owner `previous`, and the last command `op`: a revoke of
+pub fn api_token() -> ApiToken {
+    ApiToken { prefix: None, name: None, minted_at: now(), expires: None }
+}
+
+pub fn api_token_until(expires: i64) -> ApiToken {
+    ApiToken { expires: Some(at(expires)), ..api_token() }
+}
+
+/// An open door at epoch 7, an API token `api`, one that has just expired `expired`, a previous owner `previous`, and the last command `op`: a revoke of
 /// everything that made epoch 5.
 pub fn open() -> Workspace {
     let id = WorkspaceId::parse("w").unwrap();
@@ -60,7 +68,7 @@ pub fn open() -> Workspace {
         agent_card: Some(agent_card),
         epoch: Epoch(7),
         previous_owner: Some(hash("previous")),
-        api_tokens: [(hash("api"), ApiToken { prefix: None, minted_at: now() })].into(),
+        api_tokens: [(hash("api"), api_token()), (hash("expired"), api_token_until(NOW))].into(),
         last_command: Some(LastCommand {
             id: CommandId::parse("op").unwrap(),
             kind: CommandKind::Revoke { scope: RevokeScope::All, successor: None },

@@ -5,9 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::protocol::Refusal;
 use crate::time::Timestamp;
-use crate::token::TokenHash;
 use crate::workspace::{Epoch, Status, Workspace};
 
 /// The longest string of a report, in characters. Longer ones are cut.
@@ -96,18 +94,6 @@ impl Liveness {
     }
 }
 
-/// Decides a heartbeat: the epoch to stamp it with.
-///
-/// # Errors
-/// [`Refusal`] unless the bearer is the live owner's.
-pub fn heartbeat(workspace: &Workspace, bearer: &TokenHash) -> Result<Epoch, Refusal> {
-    match &workspace.owner {
-        Some(owner) if workspace.is_owner(bearer) => Ok(owner.epoch),
-        _ if workspace.is_api_token(bearer) => Err(Refusal::InsufficientScope),
-        _ => Err(Refusal::InvalidToken),
-    }
-}
-
 /// The last heartbeat, if the present owner sent it.
 pub fn current<'a>(workspace: &Workspace, presence: Option<&'a Presence>) -> Option<&'a Presence> {
     let owner = workspace.owner.as_ref()?;
@@ -141,7 +127,7 @@ pub fn liveness(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{hash, open, owned};
+    use crate::fixtures::{open, owned};
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_epoch_seconds(seconds).unwrap()
@@ -149,17 +135,6 @@ mod tests {
 
     fn beat(owner_epoch: u64, seconds: i64) -> Presence {
         Presence { owner_epoch: Epoch(owner_epoch), beat_at: at(seconds), report: Report::default() }
-    }
-
-    #[test]
-    fn only_the_live_owner_beats() {
-        let owner_epoch = owned().owner.unwrap().epoch;
-        assert_eq!(heartbeat(&owned(), &hash("owner")), Ok(owner_epoch));
-        assert_eq!(heartbeat(&owned(), &hash("api")), Err(Refusal::InsufficientScope));
-        for word in ["previous", "unknown", "successor"] {
-            assert_eq!(heartbeat(&owned(), &hash(word)), Err(Refusal::InvalidToken), "{word}");
-        }
-        assert_eq!(heartbeat(&open(), &hash("owner")), Err(Refusal::InvalidToken));
     }
 
     #[test]

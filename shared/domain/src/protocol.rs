@@ -105,6 +105,8 @@ pub enum Refusal {
     InvalidToken,
     /// The bearer is live, but may not do this.
     InsufficientScope,
+    /// An operator's hand-over is pending, which an owner does not replace.
+    HandOverPending,
     /// The hash that the caller chose for a new token has or had a role in the workspace.
     HashInUse,
     /// The workspace has as many API tokens as it may have.

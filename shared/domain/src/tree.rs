@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::id::WorkspaceId;
 use crate::protocol::Refusal;
+use crate::time::Timestamp;
 use crate::token::TokenHash;
 use crate::workspace::{Stored, Workspace};
 
@@ -76,9 +77,10 @@ pub fn discover<'a>(
     bearer: &TokenHash,
     target: Option<&'a Stored>,
     roots: Roots,
+    now: Timestamp,
 ) -> Result<&'a Workspace, Refusal> {
     let caller = match caller {
-        Some(Stored::Workspace(caller)) if caller.is_live(bearer) => caller,
+        Some(Stored::Workspace(caller)) if caller.is_live(bearer, now) => caller,
         Some(Stored::Workspace(_) | Stored::Tombstone(_)) | None => return Err(Refusal::InvalidToken),
     };
     match target {

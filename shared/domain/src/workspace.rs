@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::agent_card::AgentCard;
 use crate::agent_url::AgentUrl;
 use crate::id::{CommandId, WorkspaceId};
+use crate::protocol::Refusal;
 use crate::time::Timestamp;
 use crate::token::{TokenHash, TokenId, TokenPrefix};
 use crate::tree::Ancestors;
@@ -145,8 +146,39 @@ pub struct Owner {
 pub struct ApiToken {
     /// The token's prefix; `None` for a caller-chosen token.
     pub prefix: Option<TokenPrefix>,
+    /// A name for people.
+    pub name: Option<TokenName>,
     /// When it was minted.
     pub minted_at: Timestamp,
+    /// From this second on, the token is treated as if it had never been minted.
+    pub expires: Option<Timestamp>,
+}
+
+impl ApiToken {
+    /// Whether it has not expired.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires.is_none_or(|expires| now < expires)
+    }
+}
+
+/// A token's name: 1 to 64 characters, none of them a control character.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenName(String);
+
+impl TokenName {
+    /// The grammar, in the words of an error message.
+    pub const GRAMMAR: &str = "a string of 1 to 64 characters without control characters";
+
+    /// The name, or `None` when it does not follow [`Self::GRAMMAR`].
+    pub fn parse(name: &str) -> Option<Self> {
+        let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+        fits.then(|| Self(name.to_owned()))
+    }
+
+    /// As stored and shown.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// What a live token may do.
@@ -177,11 +209,37 @@ pub struct LiveToken {
     pub id: TokenId,
 }
 
+/// Who named a successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NamedBy {
+    /// An operator, by a hand-over or a revoke.
+    Operator,
+    /// The owner, which rotates its own token.
+    Owner,
+}
+
+impl NamedBy {
+    /// All of them, for mapping and tests.
+    pub const ALL: [Self; 2] = [Self::Operator, Self::Owner];
+
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Owner => "owner",
+        }
+    }
+}
+
 /// The token that a hand-over named to be the next owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Successor {
     /// The successor token's hash.
     pub hash: TokenHash,
+    /// The token's prefix; `None` for a caller-chosen token.
+    pub prefix: Option<TokenPrefix>,
+    /// Who named it.
+    pub named_by: NamedBy,
     /// From this second on, the hand-over is treated as if it had never been made.
     pub expires: Timestamp,
 }
@@ -251,6 +309,11 @@ pub enum CommandKind {
     },
     /// Ended a hand-over.
     CancelHandOver,
+    /// Ended one token.
+    EndToken {
+        /// Which one.
+        id: TokenId,
+    },
 }
 
 /// The last command. The workspace remembers one, so that repeating it has one effect.
@@ -330,7 +393,7 @@ pub struct Workspace {
     pub owner: Option<Owner>,
     /// The hash of the owner token before this one. No caller may choose it again.
     pub previous_owner: Option<TokenHash>,
-    /// API tokens by their hash, at most [`API_TOKEN_LIMIT`].
+    /// API tokens by their hash, even those that have expired. At most [`API_TOKEN_LIMIT`] are live.
     pub api_tokens: BTreeMap<TokenHash, ApiToken>,
     /// The hand-over, even when it has expired.
     pub successor: Option<Successor>,
@@ -378,22 +441,39 @@ impl Workspace {
         self.owner_token() == Some(hash)
     }
 
+    /// The API tokens that have not expired.
+    pub fn live_api_tokens(&self, now: Timestamp) -> impl Iterator<Item = (&TokenHash, &ApiToken)> {
+        self.api_tokens.iter().filter(move |(_, token)| token.is_live(now))
+    }
+
     /// Whether this is the hash of a live API token.
-    pub fn is_api_token(&self, hash: &TokenHash) -> bool {
-        self.api_tokens.contains_key(hash)
+    pub fn is_api_token(&self, hash: &TokenHash, now: Timestamp) -> bool {
+        self.api_tokens.get(hash).is_some_and(|token| token.is_live(now))
     }
 
     /// Whether this is the hash of a live token: one that may read the workspace and refresh it.
-    pub fn is_live(&self, hash: &TokenHash) -> bool {
-        self.is_owner(hash) || self.is_api_token(hash)
+    pub fn is_live(&self, hash: &TokenHash, now: Timestamp) -> bool {
+        self.is_owner(hash) || self.is_api_token(hash, now)
+    }
+
+    /// Checks that the bearer is the live owner's.
+    ///
+    /// # Errors
+    /// [`Refusal::InsufficientScope`] for an API token's bearer, [`Refusal::InvalidToken`] for any other.
+    pub fn require_owner(&self, bearer: &TokenHash, now: Timestamp) -> Result<&Owner, Refusal> {
+        match &self.owner {
+            Some(owner) if self.is_owner(bearer) => Ok(owner),
+            Some(_) | None if self.is_api_token(bearer, now) => Err(Refusal::InsufficientScope),
+            Some(_) | None => Err(Refusal::InvalidToken),
+        }
     }
 
     /// The live token with this hash.
-    pub fn live_token(&self, hash: &TokenHash) -> Option<LiveToken> {
+    pub fn live_token(&self, hash: &TokenHash, now: Timestamp) -> Option<LiveToken> {
         if let Some(owner) = self.owner.as_ref().filter(|_| self.is_owner(hash)) {
             return Some(LiveToken { kind: TokenKind::Owner, id: TokenId::of(hash, owner.prefix.as_ref()) });
         }
-        let token = self.api_tokens.get(hash)?;
+        let token = self.api_tokens.get(hash).filter(|token| token.is_live(now))?;
         Some(LiveToken { kind: TokenKind::Api, id: TokenId::of(hash, token.prefix.as_ref()) })
     }
 
@@ -410,7 +490,7 @@ impl Workspace {
     /// Whether this hash is live, is the pending successor's, or was the previous owner's. No caller may choose it for a
     /// new token.
     pub fn is_known(&self, hash: &TokenHash, now: Timestamp) -> bool {
-        self.is_live(hash)
+        self.is_live(hash, now)
             || self.is_pending_successor(hash, now)
             || self.previous_owner.as_ref() == Some(hash)
     }

@@ -40,6 +40,8 @@ pub enum Change {
     ClearSuccessor,
     /// One more API token.
     AddApiToken(TokenHash, ApiToken),
+    /// This API token ends, or is gone because it has expired.
+    RemoveApiToken(TokenHash),
     /// No API token is live any more.
     ClearApiTokens,
     /// Tokens were revoked.
@@ -72,7 +74,7 @@ impl Write {
         self.epoch
     }
 
-    /// What changes. No two changes touch the same attribute.
+    /// What changes. No two changes touch the same attribute, or the same API token.
     pub fn changes(&self) -> &[Change] {
         &self.changes
     }
@@ -110,10 +112,18 @@ impl Write {
         self
     }
 
-    /// Adds an API token.
-    pub fn api_token(mut self, hash: &TokenHash, prefix: Option<&TokenPrefix>, at: Timestamp) -> Self {
-        let token = ApiToken { prefix: prefix.cloned(), minted_at: at };
+    /// Adds an API token, and removes those that have expired.
+    pub fn api_token(mut self, seen: &Workspace, hash: &TokenHash, token: ApiToken) -> Self {
+        let is_expired = |(of, old): &(&TokenHash, &ApiToken)| !old.is_live(token.minted_at) && *of != hash;
+        let expired = seen.api_tokens.iter().filter(is_expired);
+        self.changes.extend(expired.map(|(hash, _)| Change::RemoveApiToken(hash.clone())));
         self.changes.push(Change::AddApiToken(hash.clone(), token));
+        self
+    }
+
+    /// Ends these API tokens.
+    pub fn no_api_token<'a>(mut self, hashes: impl IntoIterator<Item = &'a TokenHash>) -> Self {
+        self.changes.extend(hashes.into_iter().cloned().map(Change::RemoveApiToken));
         self
     }
 

@@ -2,6 +2,7 @@
 
 use domain::id::{CommandId, WorkspaceId};
 use domain::time::Timestamp;
+use domain::token::TokenId;
 use http::Method;
 
 use crate::api::error::Error;
@@ -25,6 +26,8 @@ pub struct CallContext {
     pub request_id: String,
     /// The `Idempotency-Key` header.
     pub idempotency_key: Option<CommandId>,
+    /// The token in the path.
+    pub token_id: Option<TokenId>,
     /// The HTTP method; `None` for a direct invocation.
     pub method: Option<Method>,
     /// The time of the call.

@@ -3,7 +3,7 @@
 use domain::id::CommandId;
 use domain::operations::command::{Command, DEFAULT_EXPIRY_SECONDS};
 use domain::time::Timestamp;
-use domain::workspace::{Epoch, Successor};
+use domain::workspace::{Epoch, NamedBy, Successor};
 
 use crate::api::call::CallContext;
 use crate::api::error::Error;
@@ -60,7 +60,8 @@ pub fn read_successor(fields: &Fields<'_>, now: Timestamp) -> Result<Option<Succ
         return Err(Error::invalid("successor_token_sha256", message));
     }
     let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok()).unwrap_or(DEFAULT_EXPIRY_SECONDS);
-    Ok(hash.map(|hash| Successor { hash, expires: now.plus_seconds(seconds) }))
+    let expires = now.plus_seconds(seconds);
+    Ok(hash.map(|hash| Successor { hash, prefix: None, named_by: NamedBy::Operator, expires }))
 }
 
 /// Reads `successor_token_sha256`, which is required here, and `expires_in_seconds`.
@@ -80,6 +81,7 @@ mod tests {
 
     fn context(key: Option<&str>, request_id: &str) -> CallContext {
         CallContext {
+            token_id: None,
             request_id: request_id.to_owned(),
             idempotency_key: key.map(|key| CommandId::parse(key).unwrap()),
             method: None,

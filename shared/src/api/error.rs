@@ -56,6 +56,11 @@ pub enum Error {
     /// The operation id is the last command's, which did something else.
     #[error("The operation id was used for another operation, scope or successor. Send a new one.")]
     OperationIdReused,
+    /// An operator's hand-over is pending, which an owner does not replace.
+    #[error(
+        "An operator's hand-over is pending. It ends with a take-over, when it expires, or when an operator cancels it."
+    )]
+    HandOverPending,
     /// The workspace was removed for good.
     #[error("The workspace was removed.")]
     WorkspaceRemoved,
@@ -140,6 +145,7 @@ impl Error {
             Self::TokenLimitReached => error(StatusCode::CONFLICT, "token_limit_reached"),
             Self::EpochChanged => error(StatusCode::CONFLICT, "epoch_changed"),
             Self::OperationIdReused => error(StatusCode::CONFLICT, "operation_id_reused"),
+            Self::HandOverPending => error(StatusCode::CONFLICT, "hand_over_pending"),
             Self::WorkspaceRemoved => error(StatusCode::GONE, "workspace_removed"),
             Self::StateOfRemoved => error(StatusCode::NOT_FOUND, "workspace_removed"),
             Self::PayloadTooLarge(_) => error(StatusCode::PAYLOAD_TOO_LARGE, "payload_too_large"),
@@ -164,6 +170,7 @@ impl Error {
             Self::TokenLimitReached => "TokenLimitReached",
             Self::EpochChanged => "EpochChanged",
             Self::OperationIdReused => "OperationIdReused",
+            Self::HandOverPending => "HandOverPending",
             Self::WorkspaceRemoved | Self::StateOfRemoved => "WorkspaceRemoved",
             Self::Contended => "Contended",
             Self::StoreUnavailable { .. } => "StoreUnavailable",
@@ -186,6 +193,7 @@ impl Error {
             | Self::TokenLimitReached
             | Self::EpochChanged
             | Self::OperationIdReused
+            | Self::HandOverPending
             | Self::WorkspaceRemoved
             | Self::StateOfRemoved
             | Self::PayloadTooLarge(_)
@@ -233,6 +241,7 @@ impl From<Refusal> for Error {
             Refusal::TokenLimitReached => Self::TokenLimitReached,
             Refusal::EpochChanged => Self::EpochChanged,
             Refusal::CommandIdReused => Self::OperationIdReused,
+            Refusal::HandOverPending => Self::HandOverPending,
         }
     }
 }

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use domain::id::{CommandId, WorkspaceId};
 use domain::time::Timestamp;
-use domain::token::Bearer;
+use domain::token::{Bearer, TokenId};
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HOST, LINK, RETRY_AFTER, WWW_AUTHENTICATE,
 };
@@ -203,7 +203,8 @@ fn direct_call<B: Body>(payload: &RawValue, context: &Context) -> Result<AdminCa
     let workspace_id = fields.required_workspace_id("workspace_id")?;
     log_workspace_id(&workspace_id);
     let request_id = context.request_id.clone();
-    let context = CallContext { request_id, idempotency_key: None, method: None, now: Timestamp::now() };
+    let (idempotency_key, token_id, method) = (None, None, None);
+    let context = CallContext { request_id, idempotency_key, token_id, method, now: Timestamp::now() };
     let body = B::read(&fields, &context)?;
     fields.refuse_others()?;
     Ok(AdminCall { workspace_id, body, now: context.now })
@@ -334,8 +335,7 @@ impl HttpRequest {
     /// # Errors
     /// [`Error::InvalidRequest`] when it does not follow the grammar.
     pub fn workspace_id(&self) -> Result<WorkspaceId, Error> {
-        let parameters = self.request.path_parameters_ref();
-        let id = parameters.and_then(|parameters| parameters.first("id")).unwrap_or_default();
+        let id = self.path_parameter("id").unwrap_or_default();
         let id = WorkspaceId::parse(id).ok_or_else(|| {
             Error::invalid("id", format!("The id in the path must be {}.", WorkspaceId::GRAMMAR))
         })?;
@@ -373,6 +373,20 @@ impl HttpRequest {
         value.map(Some).ok_or_else(|| Error::invalid(name, message()))
     }
 
+    /// The token id in the path; `None` on a route without one.
+    ///
+    /// # Errors
+    /// [`Error::InvalidRequest`] when it does not follow the grammar.
+    pub fn token_id(&self) -> Result<Option<TokenId>, Error> {
+        let Some(id) = self.path_parameter("token_id") else { return Ok(None) };
+        let message = || format!("The token id in the path must be {}.", TokenId::GRAMMAR);
+        TokenId::parse(id).map(Some).ok_or_else(|| Error::invalid("token_id", message()))
+    }
+
+    fn path_parameter(&self, name: &str) -> Option<&str> {
+        self.request.path_parameters_ref().and_then(|parameters| parameters.first(name))
+    }
+
     fn admin_call<B: Body>(&self, admin: &AdminAuth) -> Result<AdminCall<B>, Error> {
         self.require_admin(admin)?;
         let workspace_id = self.workspace_id()?;
@@ -380,6 +394,7 @@ impl HttpRequest {
         let context = CallContext {
             request_id: self.request_id.clone(),
             idempotency_key: self.idempotency_key()?,
+            token_id: self.token_id()?,
             method: Some(self.request.method().clone()),
             now: Timestamp::now(),
         };

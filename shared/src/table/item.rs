@@ -9,11 +9,11 @@ use domain::agent_url::AgentUrl;
 use domain::id::{CommandId, WorkspaceId};
 use domain::presence::{Presence, Report};
 use domain::time::Timestamp;
-use domain::token::{TokenHash, TokenPrefix};
+use domain::token::{TokenHash, TokenId, TokenPrefix};
 use domain::tree::Ancestors;
 use domain::workspace::{
-    ApiToken, CommandKind, Compute, Epoch, LastCommand, Owner, OwnerHash, Profile, RegisteredBy, RevokeScope,
-    Status, Stored, Successor, Tombstone, Workspace,
+    ApiToken, CommandKind, Compute, Epoch, LastCommand, NamedBy, Owner, OwnerHash, Profile, RegisteredBy,
+    RevokeScope, Status, Stored, Successor, TokenName, Tombstone, Workspace,
 };
 
 /// The table's attributes.
@@ -48,7 +48,10 @@ pub mod attribute {
     pub const API_TOKENS: &str = "api_tokens";
     pub const PREFIX: &str = "prefix";
     pub const MINTED_AT: &str = "minted_at";
+    pub const EXPIRES: &str = "expires";
     pub const SUCCESSOR_HASH: &str = "successor_hash";
+    pub const SUCCESSOR_PREFIX: &str = "successor_prefix";
+    pub const SUCCESSOR_BY: &str = "successor_by";
     pub const SUCCESSOR_EXPIRES: &str = "successor_expires";
     pub const LAST_OP_ID: &str = "last_op_id";
     pub const LAST_OP_KIND: &str = "last_op_kind";
@@ -85,6 +88,8 @@ pub const GONE_WHEN_REMOVED: &[&str] = &[
     PREVIOUS_OWNER_HASH,
     API_TOKENS,
     SUCCESSOR_HASH,
+    SUCCESSOR_PREFIX,
+    SUCCESSOR_BY,
     SUCCESSOR_EXPIRES,
     LAST_OP_ID,
     LAST_OP_KIND,
@@ -160,8 +165,10 @@ pub fn to_item(workspace: &Workspace) -> Item {
     }
     item.put_some(PREVIOUS_OWNER_HASH, previous_owner.as_ref().map(|hash| text(hash.as_str())));
     item.put(API_TOKENS, AttributeValue::M(api_tokens));
-    if let Some(Successor { hash, expires }) = successor {
+    if let Some(Successor { hash, prefix, named_by, expires }) = successor {
         item.put(SUCCESSOR_HASH, text(hash.as_str()));
+        item.put_some(SUCCESSOR_PREFIX, prefix.as_ref().map(|prefix| text(prefix.as_str())));
+        item.put(SUCCESSOR_BY, text(named_by.as_str()));
         item.put(SUCCESSOR_EXPIRES, number(expires.epoch_seconds()));
     }
     if let Some(LastCommand { id, kind, epoch }) = last_command {
@@ -307,7 +314,9 @@ fn api_tokens_of(item: &Item) -> Result<BTreeMap<TokenHash, ApiToken>, Malformed
         let token = token.as_m().map_err(|_| MalformedItem(API_TOKENS))?;
         let token = ApiToken {
             prefix: parsed(token, PREFIX, TokenPrefix::parse)?,
+            name: parsed(token, NAME, TokenName::parse)?,
             minted_at: required(MINTED_AT, time_of(token, MINTED_AT)?)?,
+            expires: seconds_of(token, EXPIRES)?,
         };
         api_tokens.insert(hash, token);
     }
@@ -316,10 +325,15 @@ fn api_tokens_of(item: &Item) -> Result<BTreeMap<TokenHash, ApiToken>, Malformed
 
 fn successor_of(item: &Item) -> Result<Option<Successor>, MalformedItem> {
     let Some(hash) = parsed(item, SUCCESSOR_HASH, TokenHash::parse)? else {
-        return absent_group(item, SUCCESSOR_HASH, &[SUCCESSOR_EXPIRES]);
+        return absent_group(item, SUCCESSOR_HASH, &[SUCCESSOR_PREFIX, SUCCESSOR_BY, SUCCESSOR_EXPIRES]);
     };
-    let expires = number_of(item, SUCCESSOR_EXPIRES)?.and_then(Timestamp::from_epoch_seconds);
-    Ok(Some(Successor { hash, expires: required(SUCCESSOR_EXPIRES, expires)? }))
+    let named_by = |by: &str| NamedBy::ALL.into_iter().find(|known| known.as_str() == by);
+    Ok(Some(Successor {
+        hash,
+        prefix: parsed(item, SUCCESSOR_PREFIX, TokenPrefix::parse)?,
+        named_by: required(SUCCESSOR_BY, parsed(item, SUCCESSOR_BY, named_by)?)?,
+        expires: required(SUCCESSOR_EXPIRES, seconds_of(item, SUCCESSOR_EXPIRES)?)?,
+    }))
 }
 
 fn last_command_of(item: &Item) -> Result<Option<LastCommand>, MalformedItem> {
@@ -342,10 +356,17 @@ pub(super) fn command_kind_to_text(kind: &CommandKind) -> String {
         }
         CommandKind::HandOver { successor } => format!("hand_over:{}", successor.as_str()),
         CommandKind::CancelHandOver => "cancel_hand_over".to_owned(),
+        CommandKind::EndToken { id } => format!("{END_TOKEN}{}", id.as_str()),
     }
 }
 
+const END_TOKEN: &str = "end_token:";
+
 fn command_kind_from_text(text: &str) -> Option<CommandKind> {
+    // An id may contain a colon.
+    if let Some(id) = text.strip_prefix(END_TOKEN) {
+        return TokenId::parse(id).map(|id| CommandKind::EndToken { id });
+    }
     let mut parts = text.split(':');
     let kind = match parts.next()? {
         "revoke" => {
@@ -382,7 +403,9 @@ fn compute_to_attribute(compute: &Compute) -> AttributeValue {
 pub(super) fn api_token_to_attribute(token: &ApiToken) -> AttributeValue {
     let mut map = Attributes::default();
     map.put_some(PREFIX, token.prefix.as_ref().map(|prefix| text(prefix.as_str())));
+    map.put_some(NAME, token.name.as_ref().map(|name| text(name.as_str())));
     map.put(MINTED_AT, text(token.minted_at.rfc3339()));
+    map.put_some(EXPIRES, token.expires.map(|expires| number(expires.epoch_seconds())));
     AttributeValue::M(map.0)
 }
 
@@ -444,6 +467,12 @@ fn number_of<T: std::str::FromStr>(item: &Item, attribute: &'static str) -> Resu
     number.parse().map(Some).map_err(|_| MalformedItem(attribute))
 }
 
+/// A moment in seconds since the Unix epoch.
+fn seconds_of(item: &Item, attribute: &'static str) -> Result<Option<Timestamp>, MalformedItem> {
+    let Some(seconds) = number_of(item, attribute)? else { return Ok(None) };
+    Timestamp::from_epoch_seconds(seconds).map(Some).ok_or(MalformedItem(attribute))
+}
+
 fn bool_of(item: &Item, attribute: &'static str) -> Result<Option<bool>, MalformedItem> {
     let Some(value) = item.get(attribute) else { return Ok(None) };
     value.as_bool().map(|bool| Some(*bool)).map_err(|_| MalformedItem(attribute))
@@ -503,12 +532,25 @@ pub(super) mod tests {
             }),
             previous_owner: Some(TokenHash::of("previous")),
             api_tokens: [
-                (TokenHash::of("a"), ApiToken { prefix: prefix("wsr_00000001"), minted_at: time(5) }),
-                (TokenHash::of("b"), ApiToken { prefix: None, minted_at: time(6) }),
+                (
+                    TokenHash::of("a"),
+                    ApiToken {
+                        prefix: prefix("wsr_00000001"),
+                        name: TokenName::parse("ci"),
+                        minted_at: time(5),
+                        expires: Timestamp::from_epoch_seconds(1_772_366_400),
+                    },
+                ),
+                (
+                    TokenHash::of("b"),
+                    ApiToken { prefix: None, name: None, minted_at: time(6), expires: None },
+                ),
             ]
             .into(),
             successor: Some(Successor {
                 hash: TokenHash::of("successor"),
+                prefix: prefix("wsr_00000002"),
+                named_by: NamedBy::Owner,
                 expires: Timestamp::from_epoch_seconds(1_772_366_400).unwrap(),
             }),
             last_command: Some(LastCommand {
@@ -559,6 +601,10 @@ pub(super) mod tests {
             kinds.push(CommandKind::Revoke { scope, successor: None });
             kinds.push(CommandKind::Revoke { scope, successor: Some(successor.clone()) });
         }
+        for hash in ["a", "b"].map(TokenHash::of) {
+            let prefix = full().api_tokens[&hash].prefix.clone();
+            kinds.push(CommandKind::EndToken { id: TokenId::of(&hash, prefix.as_ref()) });
+        }
         for kind in kinds {
             let last = LastCommand { id: CommandId::parse("op").unwrap(), kind, epoch: Epoch(8) };
             round_trip(Workspace { last_command: Some(last), ..full() });
@@ -577,6 +623,8 @@ pub(super) mod tests {
         assert_eq!(stored(&revoke(RevokeScope::All, Some(hash.clone()))), "revoke:all:HASH");
         assert_eq!(stored(&CommandKind::HandOver { successor: hash.clone() }), "hand_over:HASH");
         assert_eq!(stored(&CommandKind::CancelHandOver), "cancel_hand_over");
+        let id = TokenId::of(&hash, None);
+        assert_eq!(stored(&CommandKind::EndToken { id }), "end_token:sha256:2d711642b726b044");
     }
 
     #[test]
@@ -608,6 +656,7 @@ pub(super) mod tests {
             OWNER_MINTED_AT,
             OWNER_EPOCH,
             SUCCESSOR_HASH,
+            SUCCESSOR_BY,
             SUCCESSOR_EXPIRES,
             LAST_OP_ID,
             LAST_OP_KIND,
@@ -626,7 +675,7 @@ pub(super) mod tests {
     fn g7_a_partial_group_is_malformed() {
         for (lost, parts) in [
             (OWNER_HASH, &[OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH][..]),
-            (SUCCESSOR_HASH, &[SUCCESSOR_EXPIRES]),
+            (SUCCESSOR_HASH, &[SUCCESSOR_PREFIX, SUCCESSOR_BY, SUCCESSOR_EXPIRES]),
             (LAST_OP_ID, &[LAST_OP_KIND, LAST_OP_EPOCH]),
             (ANCESTORS, &[PARENT_ID]),
             (PARENT_ID, &[ANCESTORS]),
@@ -667,6 +716,8 @@ pub(super) mod tests {
             (API_TOKENS, AttributeValue::M([("x".to_owned(), text("y"))].into())),
             (API_TOKENS, AttributeValue::M([(hash.as_str().to_owned(), text("y"))].into())),
             (SUCCESSOR_HASH, text("")),
+            (SUCCESSOR_PREFIX, text("wsr_0")),
+            (SUCCESSOR_BY, text("somebody")),
             (SUCCESSOR_EXPIRES, number("9999999999999")),
             (LAST_OP_ID, text("a b")),
             kind("revoke"),
@@ -677,6 +728,9 @@ pub(super) mod tests {
             kind("hand_over:HASH:"),
             kind("cancel_hand_over:HASH"),
             kind("Cancel_hand_over"),
+            kind("end_token"),
+            kind("end_token:"),
+            kind("end_token:HASH"),
         ] {
             let mut item = to_item(&full());
             item.insert(attribute.to_owned(), value.clone());
@@ -699,6 +753,10 @@ pub(super) mod tests {
         assert_eq!(token(&[]), MINTED_AT);
         assert_eq!(token(&[(MINTED_AT, text("yesterday"))]), MINTED_AT);
         assert_eq!(token(&[(PREFIX, text("x"))]), PREFIX);
+        assert_eq!(token(&[(NAME, text(""))]), NAME);
+        let minted_at = (MINTED_AT, text("2026-01-01T00:00:00.001Z"));
+        assert_eq!(token(&[minted_at.clone(), (EXPIRES, text("1"))]), EXPIRES);
+        assert_eq!(token(&[minted_at, (EXPIRES, number("9999999999999"))]), EXPIRES);
         assert_eq!(with(COMPUTE, &[(INSTANCE_TYPE, number(1))]), INSTANCE_TYPE);
         assert_eq!(with(COMPUTE, &[(VOLUME_ROOT_GB, number(-1))]), VOLUME_ROOT_GB);
     }

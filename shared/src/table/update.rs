@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use domain::token::TokenHash;
 use domain::workspace::{LastCommand, Owner, Registration, Status, Successor};
 use domain::write::{Change, Write};
 
@@ -95,16 +96,23 @@ impl Update {
             }
             Change::ClearOwner => self.remove(&[OWNER_HASH, OWNER_PREFIX, OWNER_MINTED_AT, OWNER_EPOCH]),
             Change::SetPreviousOwner(hash) => self.set(PREVIOUS_OWNER_HASH, text(hash.as_str())),
-            Change::SetSuccessor(Successor { hash, expires }) => {
+            Change::SetSuccessor(Successor { hash, prefix, named_by, expires }) => {
                 self.set(SUCCESSOR_HASH, text(hash.as_str()));
+                self.set_or_remove(SUCCESSOR_PREFIX, prefix.as_ref().map(|prefix| text(prefix.as_str())));
+                self.set(SUCCESSOR_BY, text(named_by.as_str()));
                 self.set(SUCCESSOR_EXPIRES, number(expires.epoch_seconds()));
             }
-            Change::ClearSuccessor => self.remove(&[SUCCESSOR_HASH, SUCCESSOR_EXPIRES]),
+            Change::ClearSuccessor => {
+                self.remove(&[SUCCESSOR_HASH, SUCCESSOR_PREFIX, SUCCESSOR_BY, SUCCESSOR_EXPIRES]);
+            }
             Change::AddApiToken(hash, token) => {
-                let tokens = self.alias(API_TOKENS);
-                self.names.insert("#token".to_owned(), hash.as_str().to_owned());
-                self.set.push(format!("{tokens}.#token = :token"));
+                let path = self.api_token("#token", hash);
+                self.set.push(format!("{path} = :token"));
                 self.value("token", api_token_to_attribute(token));
+            }
+            Change::RemoveApiToken(hash) => {
+                let path = self.api_token(&format!("#removed_{}", self.remove.len()), hash);
+                self.remove.push(path);
             }
             Change::ClearApiTokens => self.set(API_TOKENS, AttributeValue::M(HashMap::new())),
             Change::SetRevokedAt(at) => self.set(REVOKED_AT, text(at.rfc3339())),
@@ -140,6 +148,12 @@ impl Update {
         }
     }
 
+    /// The path of an API token, by this alias.
+    fn api_token(&mut self, alias: &str, hash: &TokenHash) -> String {
+        self.names.insert(alias.to_owned(), hash.as_str().to_owned());
+        format!("{}.{alias}", self.alias(API_TOKENS))
+    }
+
     fn alias(&mut self, attribute: &str) -> String {
         let alias = format!("#{attribute}");
         self.names.insert(alias.clone(), attribute.to_owned());
@@ -157,18 +171,24 @@ mod tests {
 
     use domain::agent_card::AgentCard;
     use domain::id::CommandId;
+    use domain::operations::caller::Caller;
     use domain::operations::cancel_hand_over::CancelHandOver;
     use domain::operations::command::Command;
+    use domain::operations::end_token::{EndToken, EndTokenCaller};
     use domain::operations::hand_over::HandOver;
+    use domain::operations::heartbeat::Heartbeat;
     use domain::operations::mint_token::MintToken;
     use domain::operations::register::Register;
     use domain::operations::remove::Remove;
     use domain::operations::revoke::Revoke;
+    use domain::operations::rotate::Rotate;
     use domain::protocol::{Decision, Operation};
     use domain::random::Random;
     use domain::time::Timestamp;
     use domain::token::TokenHash;
-    use domain::workspace::{Epoch, OwnerHash, RevokeScope, Stored, Tombstone, Workspace};
+    use domain::workspace::{
+        Epoch, LiveToken, NamedBy, OwnerHash, RevokeScope, Stored, Tombstone, Workspace,
+    };
 
     use super::*;
     use crate::table::item::tests::{full, least, url};
@@ -190,7 +210,8 @@ mod tests {
     fn every_write() -> Vec<(Workspace, Write)> {
         let now = Timestamp::UNIX_EPOCH;
         let (new, random) = (TokenHash::of("new"), Random::OS);
-        let successor = Successor { hash: new.clone(), expires: now.plus_seconds(1) };
+        let (hash, named_by, expires) = (new.clone(), NamedBy::Operator, now.plus_seconds(1));
+        let successor = Successor { hash, prefix: None, named_by, expires };
         let command = || Command { id: CommandId::parse("op-2").unwrap(), expected_epoch: None };
         let owned = Workspace { epoch: Epoch(10), ..full() };
         let open = Workspace { owner: None, successor: None, ..owned.clone() };
@@ -210,8 +231,24 @@ mod tests {
                 }
             }
             for chosen in [None, Some(new.clone())] {
-                add(&mut writes, &MintToken { chosen, now, random: random.clone() }, &workspace);
+                // A token of the workspace has expired by then.
+                for now in [now, Timestamp::now()] {
+                    let (caller, chosen, random) = (Caller::Operator, chosen.clone(), random.clone());
+                    let mint = MintToken { caller, name: None, expires: None, chosen, now, random };
+                    add(&mut writes, &mint, &workspace);
+                }
+                let (bearer, random) = (TokenHash::of("owner"), random.clone());
+                add(&mut writes, &Rotate { bearer, chosen, expires, now, random }, &workspace);
             }
+            for word in ["owner", "a", "b"] {
+                let live = workspace.live_token(&TokenHash::of(word), now);
+                let Some(LiveToken { id, .. }) = live else { continue };
+                let caller = EndTokenCaller::Operator(command());
+                add(&mut writes, &EndToken { caller, id: id.clone(), now }, &workspace);
+                let caller = EndTokenCaller::Bearer(TokenHash::of("owner"));
+                add(&mut writes, &EndToken { caller, id, now }, &workspace);
+            }
+            add(&mut writes, &Heartbeat { bearer: TokenHash::of("successor"), now }, &workspace);
             for scope in RevokeScope::ALL {
                 for successor in [None, Some(successor.clone())] {
                     add(&mut writes, &Revoke { command: command(), scope, successor, now }, &workspace);
@@ -232,6 +269,7 @@ mod tests {
                 && is_made(|change| matches!(change, Change::SetSuccessor(_)))
                 && is_made(|change| matches!(change, Change::ClearSuccessor))
                 && is_made(|change| matches!(change, Change::AddApiToken(..)))
+                && is_made(|change| matches!(change, Change::RemoveApiToken(_)))
                 && is_made(|change| matches!(change, Change::ClearApiTokens))
                 && is_made(|change| matches!(change, Change::SetRevokedAt(_)))
                 && is_made(|change| matches!(change, Change::SetLastCommand(_)))
@@ -307,7 +345,15 @@ mod tests {
             };
         }
         for removed in &update.remove {
-            item.remove(&update.names[removed]);
+            match removed.split_once('.') {
+                None => item.remove(&update.names[removed]),
+                Some((map, key)) => {
+                    let Some(AttributeValue::M(map)) = item.get_mut(&update.names[map]) else {
+                        panic!("no map for {removed}")
+                    };
+                    map.remove(&update.names[key])
+                }
+            };
         }
     }
 
@@ -327,6 +373,7 @@ mod tests {
                 Change::SetSuccessor(successor) => workspace.successor = Some(successor),
                 Change::ClearSuccessor => workspace.successor = None,
                 Change::AddApiToken(hash, token) => drop(workspace.api_tokens.insert(hash, token)),
+                Change::RemoveApiToken(hash) => drop(workspace.api_tokens.remove(&hash)),
                 Change::ClearApiTokens => workspace.api_tokens.clear(),
                 Change::SetRevokedAt(at) => workspace.revoked_at = Some(at),
                 Change::SetLastCommand(last) => workspace.last_command = Some(last),

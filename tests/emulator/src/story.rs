@@ -44,8 +44,8 @@ fn steps() -> Vec<Step> {
     let revoked = |tokens: u64, epoch: u64| json!({"status": "revoked", "workspace_id": ID, "revoked": tokens, "epoch": epoch});
     let handed_over =
         |status: &str, epoch: u64| json!({"status": status, "workspace_id": ID, "epoch": epoch});
-    let removed = json!({"status": "removed", "workspace_id": ID, "epoch": 9});
-    let remove = "admin-remove";
+    let removed = json!({"status": "removed", "workspace_id": ID, "epoch": 13});
+    let (remove, tokens) = ("admin-remove", "owner-tokens");
     let (create, register, mint) = ("create-workspace", "register", "admin-mint-token");
     let (get, revoke, hand_over) = ("get-workspace", "admin-revoke", "admin-hand-over");
     vec![
@@ -77,18 +77,26 @@ fn steps() -> Vec<Step> {
             Http(200, json!({"id": ID, "status": "online", "epoch": 2, "owner_epoch": 1})),
         ),
         Step("get-workspace-direct", get, Direct(json!({"id": ID, "epoch": 2}))),
+        Step("owner-mint-token", tokens, HttpWithToken(201, json!({"workspace_id": ID}), "/auth_token")),
+        Step("owner-end-token", tokens, Http(200, json!({"revoked": 0, "epoch": 4}))),
+        Step(
+            "owner-rotate",
+            tokens,
+            HttpWithToken(200, json!({"status": "rotation_pending", "epoch": 5}), "/auth_token"),
+        ),
+        Step("admin-end-token", revoke, Http(200, json!({"revoked": 0, "epoch": 6}))),
         Step("admin-revoke-direct-malformed", revoke, FunctionError("InvalidPayload")),
-        Step("admin-revoke", revoke, Http(200, revoked(2, 3))),
-        Step("admin-revoke-direct", revoke, Direct(revoked(0, 4))),
+        Step("admin-revoke", revoke, Http(200, revoked(3, 7))),
+        Step("admin-revoke-direct", revoke, Direct(revoked(0, 8))),
         Step("register-refresh", register, Http(401, refused("invalid_token"))),
-        Step("register-claim", register, HttpWithToken(200, registered(5), "/auth_token")),
-        Step("admin-hand-over", hand_over, Http(200, handed_over("hand_over_pending", 6))),
-        Step("admin-hand-over-cancel", hand_over, Http(200, handed_over("cancelled", 7))),
-        Step("admin-hand-over-direct", hand_over, Direct(handed_over("hand_over_pending", 8))),
+        Step("register-claim", register, HttpWithToken(200, registered(9), "/auth_token")),
+        Step("admin-hand-over", hand_over, Http(200, handed_over("hand_over_pending", 10))),
+        Step("admin-hand-over-cancel", hand_over, Http(200, handed_over("cancelled", 11))),
+        Step("admin-hand-over-direct", hand_over, Direct(handed_over("hand_over_pending", 12))),
         Step(
             "get-workspace",
             get,
-            Http(200, json!({"epoch": 8, "owner_epoch": 5, "registered_by": "owner"})),
+            Http(200, json!({"epoch": 12, "owner_epoch": 9, "registered_by": "owner"})),
         ),
         Step("admin-remove", remove, Http(200, removed.clone())),
         Step("admin-remove-direct", remove, Direct(removed)),

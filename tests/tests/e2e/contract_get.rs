@@ -36,7 +36,9 @@ async fn all_that_is_known_and_never_a_hash() {
         assert!(!shown.to_string().contains(&sha256(&token)));
         let prefix = token.get(..12).unwrap();
         let created_at = shown["created_at"].as_str().unwrap();
-        assert_eq!(shown["tokens"], json!([{"kind": "owner", "prefix": prefix, "minted_at": created_at}]));
+        let owner = json!({"kind": "owner", "token_id": prefix, "prefix": prefix, "name": null,
+            "minted_at": created_at, "expires_at": null});
+        assert_eq!(shown["tokens"], json!([owner]));
         assert!(created_at.len() == 24 && created_at.ends_with('Z'), "{created_at}");
         assert_eq!(w.invoke("get-workspace", json!({"workspace_id": id})).await.unwrap(), shown);
     })

@@ -15,7 +15,9 @@ async fn an_api_token_is_shown_once_with_its_prefix() {
             assert_eq!(reply.status, 201, "{}", reply.text);
             let token = reply.token();
             let prefix = token.get(..12).unwrap();
-            assert_eq!(reply.json, json!({"workspace_id": id, "auth_token": token, "prefix": prefix}));
+            let expected =
+                json!({"workspace_id": id, "token_id": prefix, "auth_token": token, "prefix": prefix});
+            assert_eq!(reply.json, expected);
             let tokens = w.show(&id).await["tokens"].as_array().unwrap().clone();
             assert!(
                 tokens
@@ -34,7 +36,8 @@ async fn g6_a_caller_chosen_token_can_be_minted_again_also_at_the_limit() {
         let (token, hash) = w.chosen_token();
         let body = json!({"auth_token_sha256": hash});
         let first = w.mint(&id, body.clone()).await;
-        assert_eq!((first.status, &first.json), (201, &json!({"workspace_id": id})));
+        let token_id = format!("sha256:{}", hash.get(..16).unwrap());
+        assert_eq!((first.status, &first.json), (201, &json!({"workspace_id": id, "token_id": token_id})));
         for _ in 1..20 {
             assert_eq!(w.mint(&id, json!({})).await.status, 201);
         }

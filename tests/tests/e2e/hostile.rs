@@ -65,8 +65,9 @@ const FIELDS_OF_CREATE: [&str; 11] = [
 const FIELDS_OF_REGISTER: [&str; 4] = ["id", "url", "agent_card", "auth_token_sha256"];
 
 /// Of all routes to one workspace together, and of the payloads: what one does not know it ignores or refuses.
-const FIELDS_OF_OPERATIONS: [&str; 7] = [
+const FIELDS_OF_OPERATIONS: [&str; 8] = [
     "scope",
+    "name",
     "operation_id",
     "expected_epoch",
     "auth_token_sha256",

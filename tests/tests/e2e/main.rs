@@ -22,6 +22,7 @@ mod contract_register;
 mod contract_remove;
 mod contract_revoke;
 mod contract_state;
+mod contract_tokens;
 mod fault_matrix;
 mod faults;
 mod hostile;

@@ -45,6 +45,14 @@ async fn g13_each_call_asks_the_store_as_often_as_it_says() {
         count(w, w.state(&id, Some(&token)), 404, &["BatchGetItem"]).await;
         let unknown = w.new_id();
         count(w, w.register_url(&unknown, Some(&token), "https://a.example"), 404, &["GetItem"]).await;
+        let (id, token) = w.spawned().await;
+        let twice = ["GetItem", "UpdateItem"];
+        let tokens = format!("/workspaces/{id}/tokens");
+        count(w, w.post(&tokens, Some(&token), json!({})), 201, &twice).await;
+        count(w, w.owner_ends(&id, &token, "wsr_00000000"), 200, &twice).await;
+        count(w, w.end_token(&id, "wsr_00000000", json!({"operation_id": "e"})), 200, &twice).await;
+        count(w, w.end_token(&id, "wsr_00000000", json!({"operation_id": "e"})), 200, &["GetItem"]).await;
+        count(w, w.rotate(&id, &token, json!({})), 200, &twice).await;
         let (root, token) = w.spawned().await;
         let child = json!({"name": "x", "parent_id": root});
         count(w, w.create(child), 201, &["GetItem", "PutItem"]).await;
@@ -112,6 +120,11 @@ async fn g13_a_refused_call_costs_no_write_unit() {
             (404, w.discover(&id, &other, Some(&foreign)).await),
             (401, w.peers(&id, Some(&made_up)).await),
             (401, w.peers(&unknown, Some(&token)).await),
+            (401, w.post(&format!("/workspaces/{id}/tokens"), Some(&made_up), json!({})).await),
+            (401, w.owner_ends(&id, &made_up, "wsr_00000000").await),
+            (401, w.rotate(&id, &made_up, json!({})).await),
+            (404, w.rotate(&unknown, &token, json!({})).await),
+            (404, w.end_token(&unknown, "wsr_00000000", json!({})).await),
             (400, w.create(json!({"name": "x", "parent_id": unknown})).await),
         ];
         let requests = w.proxy.take_seen();
@@ -196,6 +209,9 @@ async fn g13_what_can_be_refused_offline_asks_nothing() {
         count(w, w.discover("a%20b", &id, Some(&token)), 400, &[]).await;
         count(w, w.discover(&id, &id, Some(&mistyped)), 401, &[]).await;
         count(w, w.peers("a%20b", Some(&token)), 401, &[]).await;
+        count(w, w.rotate("a%20b", &token, json!({})), 400, &[]).await;
+        count(w, w.owner_ends(&id, &token, "x"), 400, &[]).await;
+        count(w, w.end_token(&id, "x", json!({})), 400, &[]).await;
         count(w, w.get(&format!("/registry/{id}/peers?after="), Some(&token)), 400, &[]).await;
         count(w, w.get("/workspaces", Some(&token)), 401, &[]).await;
         count(w, w.get("/workspaces?limit=0", Some(w.admin())), 400, &[]).await;

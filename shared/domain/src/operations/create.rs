@@ -81,7 +81,7 @@ pub fn install_first_token(
     let (prefix, minted_at) = (token.and_then(IssuedToken::prefix).cloned(), workspace.created_at);
     match (role, hash) {
         (FirstTokenRole::Api, OwnerHash::Token(hash)) => {
-            workspace.api_tokens.insert(hash, ApiToken { prefix, minted_at });
+            workspace.api_tokens.insert(hash, ApiToken { prefix, name: None, minted_at, expires: None });
         }
         (_, hash) => workspace.owner = Some(Owner { hash, prefix, minted_at, epoch: workspace.epoch }),
     }
@@ -91,7 +91,8 @@ pub fn install_first_token(
 /// When the id is taken: did this call, or the same call before, create the workspace that was found? `first_token` is
 /// the hash of the token that this call would have installed.
 pub fn already_created(found: &Workspace, asked: &Workspace, first_token: Option<&TokenHash>) -> bool {
-    first_token.is_some_and(|token| found.is_live(token)) || found.created_op == asked.created_op
+    first_token.is_some_and(|token| found.is_live(token, asked.created_at))
+        || found.created_op == asked.created_op
 }
 
 #[cfg(test)]
@@ -145,7 +146,7 @@ mod tests {
 
             let (workspace, issued) = with_token(FirstTokenRole::Api, chosen, &Random::OS);
             let issued = issued.unwrap().unwrap();
-            assert!(workspace.is_api_token(issued.hash()) && workspace.owner.is_none());
+            assert!(workspace.is_api_token(issued.hash(), now()) && workspace.owner.is_none());
         }
         let (workspace, issued) = with_token(FirstTokenRole::None, Some("new"), &Random::OS);
         assert!(issued.unwrap().is_none() && workspace == new());

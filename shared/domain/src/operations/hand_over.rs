@@ -3,7 +3,7 @@
 use crate::operations::command::Command;
 use crate::protocol::{Decision, Operation, OperationError, Refusal, WhenOvertaken};
 use crate::time::Timestamp;
-use crate::workspace::{CommandKind, Epoch, Successor, Workspace};
+use crate::workspace::{CommandKind, Epoch, NamedBy, Successor, Workspace};
 use crate::write::Write;
 
 /// A command to hand over.
@@ -56,7 +56,8 @@ impl Operation for HandOver {
             let epoch = made.unwrap_or(owner.epoch.previous());
             return Ok(Decision::AlreadyDone(HandOverState::HandedOver { epoch }));
         }
-        let named = workspace.successor.as_ref().filter(|named| named.hash == *successor);
+        let named = workspace.successor.as_ref();
+        let named = named.filter(|named| named.hash == *successor && named.named_by == NamedBy::Operator);
         match (named, made) {
             (Some(named), _) if named.is_pending(self.now) => {
                 let epoch = made.unwrap_or(workspace.epoch);

@@ -1,15 +1,22 @@
 //! Mint: adds an API token.
 
+use crate::operations::caller::Caller;
 use crate::protocol::{Decision, Operation, OperationError, Refusal, WhenOvertaken};
 use crate::random::Random;
 use crate::time::Timestamp;
-use crate::token::{IssuedToken, NewToken, TokenHash};
-use crate::workspace::{API_TOKEN_LIMIT, Epoch, Workspace};
+use crate::token::{IssuedToken, NewToken, TokenHash, TokenId};
+use crate::workspace::{API_TOKEN_LIMIT, ApiToken, Epoch, TokenName, Workspace};
 use crate::write::Write;
 
 /// A request for one more API token.
 #[derive(Debug)]
 pub struct MintToken {
+    /// Who asks.
+    pub caller: Caller,
+    /// A name for people.
+    pub name: Option<TokenName>,
+    /// When the token expires.
+    pub expires: Option<Timestamp>,
     /// The hash of a token that the caller generated itself.
     pub chosen: Option<TokenHash>,
     /// The time of the call.
@@ -22,6 +29,8 @@ pub struct MintToken {
 pub struct Minted {
     /// The epoch after this call's write; `None` when nothing was written.
     pub epoch: Option<Epoch>,
+    /// The token's id.
+    pub id: TokenId,
     /// The token that this call generated.
     pub token: Option<NewToken>,
 }
@@ -30,25 +39,30 @@ impl Operation for MintToken {
     type Answer = Minted;
 
     fn decide(&self, workspace: &Workspace) -> Result<Decision<Minted>, OperationError> {
+        self.caller.require_owner(workspace, self.now)?;
         let chosen = self.chosen.as_ref();
-        if chosen.is_some_and(|hash| workspace.is_api_token(hash)) {
-            return Ok(Decision::AlreadyDone(Minted { epoch: None, token: None }));
+        if let Some(hash) = chosen.filter(|hash| workspace.is_api_token(hash, self.now)) {
+            let id = TokenId::of(hash, None);
+            return Ok(Decision::AlreadyDone(Minted { epoch: None, id, token: None }));
         }
         if chosen.is_some_and(|hash| workspace.is_known(hash, self.now)) {
             return Err(Refusal::HashInUse.into());
         }
-        if workspace.api_tokens.len() >= API_TOKEN_LIMIT {
+        if workspace.live_api_tokens(self.now).count() >= API_TOKEN_LIMIT {
             return Err(Refusal::TokenLimitReached.into());
         }
         let token = IssuedToken::new(chosen, &self.random)?;
-        let write = Write::advancing(workspace).api_token(token.hash(), token.prefix(), self.now);
-        let answer = Minted { epoch: Some(write.epoch()), token: token.generated() };
+        let (name, minted_at, expires) = (self.name.clone(), self.now, self.expires);
+        let minted = ApiToken { prefix: token.prefix().cloned(), name, minted_at, expires };
+        let write = Write::advancing(workspace).api_token(workspace, token.hash(), minted);
+        let id = TokenId::of(token.hash(), token.prefix());
+        let answer = Minted { epoch: Some(write.epoch()), id, token: token.generated() };
         Ok(Decision::Write(write, answer))
     }
 
     fn already_applied(&self, found: &Workspace, answer: Minted) -> Option<Minted> {
         let hash = answer.token.as_ref().map(NewToken::hash).or(self.chosen.as_ref());
-        hash.is_some_and(|hash| found.is_api_token(hash)).then_some(answer)
+        hash.is_some_and(|hash| found.is_api_token(hash, self.now)).then_some(answer)
     }
 
     fn when_overtaken(&self) -> WhenOvertaken {
@@ -60,11 +74,11 @@ impl Operation for MintToken {
 mod tests {
     use super::*;
     use crate::fixtures::*;
-    use crate::workspace::ApiToken;
     use crate::write::Change;
 
     fn mint(chosen: Option<&str>) -> MintToken {
-        MintToken { chosen: chosen.map(hash), now: now(), random: Random::OS }
+        let (chosen, now) = (chosen.map(hash), now());
+        MintToken { caller: Caller::Operator, name: None, expires: None, chosen, now, random: Random::OS }
     }
 
     /// Whether a token is added. Checks that the write fits.
@@ -76,8 +90,9 @@ mod tests {
         };
         let generated = answer.token.as_ref();
         let added = generated.map_or_else(|| hash(chosen.unwrap()), |token| token.hash().clone());
-        let token = ApiToken { prefix: generated.map(|token| token.prefix().clone()), minted_at: now() };
-        assert_eq!(write.changes(), [Change::AddApiToken(added, token)]);
+        let token = ApiToken { prefix: generated.map(|token| token.prefix().clone()), ..api_token() };
+        assert_eq!(answer.id, TokenId::of(&added, token.prefix.as_ref()));
+        assert_eq!(write.changes().last(), Some(&Change::AddApiToken(added, token)));
         assert_eq!((answer.epoch, write.epoch()), (Some(write.epoch()), workspace.epoch.next()));
         assert_eq!(generated.is_some(), chosen.is_none());
         Ok(true)
@@ -103,12 +118,34 @@ mod tests {
         while workspace.api_tokens.len() < API_TOKEN_LIMIT {
             assert_eq!(minted(&workspace, None), Ok(true));
             let word = workspace.api_tokens.len().to_string();
-            workspace.api_tokens.insert(hash(&word), ApiToken { prefix: None, minted_at: now() });
+            workspace.api_tokens.insert(hash(&word), api_token());
         }
         assert_eq!(workspace.api_tokens.len(), 20);
+        assert_eq!(minted(&workspace, None), Ok(true), "one has expired");
+        workspace.api_tokens.insert(hash("expired"), api_token());
         assert_eq!(minted(&workspace, None), Err(Refusal::TokenLimitReached));
         assert_eq!(minted(&workspace, Some("new")), Err(Refusal::TokenLimitReached));
         assert_eq!(minted(&workspace, Some("api")), Ok(false));
+    }
+
+    #[test]
+    fn an_expired_token_is_as_if_never_minted() {
+        let (write, answer) = decide(&mint(Some("expired")), &owned()).unwrap();
+        assert_eq!(write.unwrap().changes(), [Change::AddApiToken(hash("expired"), api_token())]);
+        assert!(answer.epoch.is_some());
+        let (write, _) = decide(&mint(Some("new")), &owned()).unwrap();
+        let gone = Change::RemoveApiToken(hash("expired"));
+        assert_eq!(write.unwrap().changes(), [gone, Change::AddApiToken(hash("new"), api_token())]);
+    }
+
+    #[test]
+    fn g22_only_an_operator_and_the_owner_mint() {
+        let by = |bearer: &str| MintToken { caller: Caller::Bearer(hash(bearer)), ..mint(None) };
+        assert!(decide(&by("owner"), &owned()).is_ok());
+        assert_eq!(decide(&by("api"), &owned()).err(), Some(Refusal::InsufficientScope));
+        for bearer in ["expired", "previous", "successor", "other"] {
+            assert_eq!(decide(&by(bearer), &pending(owned())).err(), Some(Refusal::InvalidToken), "{bearer}");
+        }
     }
 
     #[test]
@@ -126,18 +163,14 @@ mod tests {
             let (_, answer) = decide(&call, &open()).unwrap();
             call.already_applied(found, answer).is_some()
         };
-        let with_new = Workspace {
-            api_tokens: [(hash("new"), ApiToken { prefix: None, minted_at: now() })].into(),
-            ..owned()
-        };
+        let with_new = Workspace { api_tokens: [(hash("new"), api_token())].into(), ..owned() };
         assert!(recognised(Some("new"), &with_new));
         assert!(!recognised(Some("new"), &owned()));
         assert!(!recognised(None, &with_new), "another call's token");
         let call = mint(None);
         let (_, answer) = decide(&call, &open()).unwrap();
         let token = answer.token.as_ref().unwrap().hash().clone();
-        let made = ApiToken { prefix: None, minted_at: now() };
-        let found = Workspace { api_tokens: [(token.clone(), made)].into(), ..open() };
+        let found = Workspace { api_tokens: [(token.clone(), api_token())].into(), ..open() };
         assert_eq!(call.already_applied(&found, answer).unwrap().token.unwrap().hash(), &token);
     }
 

@@ -88,10 +88,11 @@ impl Register {
     ) -> Result<Decision<Registered>, OperationError> {
         let (write, kind, by) = if workspace.is_owner(bearer) {
             (Write::keeping_epoch(workspace), RegisteredAs::Refresh, RegisteredBy::Owner)
-        } else if workspace.is_api_token(bearer) {
+        } else if workspace.is_api_token(bearer, self.now) {
             (Write::keeping_epoch(workspace), RegisteredAs::RefreshByApiToken, RegisteredBy::Api)
-        } else if workspace.is_pending_successor(bearer, self.now) {
-            let write = Write::advancing(workspace).new_owner(workspace, bearer, None, self.now);
+        } else if let Some(next) = workspace.pending_successor(self.now).filter(|next| next.hash == *bearer) {
+            let write = Write::advancing(workspace);
+            let write = write.new_owner(workspace, bearer, next.prefix.as_ref(), self.now);
             (write, RegisteredAs::TakeOver, RegisteredBy::Owner)
         } else {
             // Even with the door open: a revoked source that keeps trying must not claim again.

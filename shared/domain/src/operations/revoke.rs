@@ -64,7 +64,7 @@ impl Operation for Revoke {
         }
         if self.scope.ends_api_tokens() {
             write = write.no_api_tokens();
-            ended = ended.saturating_add(workspace.api_tokens.len());
+            ended = ended.saturating_add(workspace.live_api_tokens(self.now).count());
         }
         let write = write.revoked_at(self.now).command(&self.command.id, self.kind());
         let reserved_until = self.successor.as_ref().map(|named| named.expires);
