@@ -16,6 +16,7 @@ use aws_types::SdkConfig;
 
 use crate::api::error::Error;
 use crate::lambda::config::{ConfigError, Env};
+use crate::lambda::tls;
 
 /// For the TCP and TLS handshakes. DynamoDB is in the same region, a few milliseconds away.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1_000);
@@ -61,7 +62,8 @@ fn sdk_config(env: &Env<'_>) -> Result<aws_types::sdk_config::Builder, ConfigErr
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .use_fips(env.get("AWS_USE_FIPS_ENDPOINT").as_deref() == Some("true"))
         .use_dual_stack(env.get("AWS_USE_DUALSTACK_ENDPOINT").as_deref() == Some("true"));
-    config.set_endpoint_url(env.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| env.get("AWS_ENDPOINT_URL")));
+    let endpoint = env.get("AWS_ENDPOINT_URL_DYNAMODB").or_else(|| env.get("AWS_ENDPOINT_URL"));
+    config.set_endpoint_url(endpoint);
     Ok(config)
 }
 
@@ -74,7 +76,8 @@ pub async fn within_call_timeout<T>(call: impl Future<Output = Result<T, Error>>
     tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(timed_out)?
 }
 
-/// A client with this registry's timeouts and retries.
+/// A client with this registry's timeouts and retries. For its endpoint it trusts what [`tls`] says, unless the configuration
+/// brings an HTTP client.
 pub fn from_sdk_config(config: &SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -83,7 +86,10 @@ pub fn from_sdk_config(config: &SdkConfig) -> Client {
         .build();
     let retries =
         RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(INITIAL_BACKOFF);
-    let config = aws_sdk_dynamodb::config::Builder::from(config)
+    let http_client = config.http_client().or_else(|| tls::http_client(config.endpoint_url()));
+    let mut config = aws_sdk_dynamodb::config::Builder::from(config);
+    config.set_http_client(http_client);
+    let config = config
         .timeout_config(timeouts)
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .retry_config(retries)

@@ -74,7 +74,7 @@ pub fn start(env: &Env<'_>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::api::call::NoBody;
     use crate::api::error::{Audience, Error};
@@ -88,7 +88,13 @@ mod tests {
     use tracing::instrument::WithSubscriber;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    pub(in crate::lambda) struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Lines {
+        pub(in crate::lambda) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
 
     impl io::Write for Lines {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -110,7 +116,7 @@ mod tests {
             tracing::trace!(target: "lambda_runtime::layers", "raw JSON event");
             tracing::debug!(target: "aws_smithy_runtime", "response");
         });
-        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+        lines.text()
     }
 
     #[test]
@@ -149,7 +155,7 @@ mod tests {
             );
             let subscriber = subscriber(LogFormat::Json, level, move || writer.clone());
             assert!(invoke(&Failing, event).with_subscriber(subscriber).await.is_err());
-            let text = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+            let text = lines.text();
             let line: serde_json::Value = serde_json::from_str(text.trim_end()).expect(&text);
             assert_eq!(
                 (&line["message"], &line["span"]["request_id"]),

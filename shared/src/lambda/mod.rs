@@ -4,3 +4,4 @@ pub mod client;
 pub mod config;
 pub mod logging;
 pub mod start;
+mod tls;
