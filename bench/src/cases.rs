@@ -1,4 +1,4 @@
-//! What is measured: each function's calls, with workspaces of several shapes, and the floor.
+//! What is measured: each function's calls, with workspaces of several shapes, and the yardsticks'.
 
 use domain::agent_card::AgentCard;
 use domain::agent_url::AgentUrlPolicy;
@@ -21,10 +21,13 @@ const GET: &str = include_str!("../../local/events/get-workspace.json");
 pub const ADMIN_TOKEN_SHA256: &str = "bf13572afeb56f7fce062fc3f66c0777fae1e9fd1fb4013d74c234c08bb2a0b8";
 /// The executable that the others are measured against.
 pub const FLOOR: &str = "floor";
+/// What is usually written.
+pub const STOCK: &str = "stock";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Call {
     Floor,
+    Stock,
     Create,
     Refresh,
     RefreshByApiToken,
@@ -40,8 +43,9 @@ pub enum Call {
 
 impl Call {
     /// The floor first: the others are compared with it.
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Floor,
+        Self::Stock,
         Self::Create,
         Self::Refresh,
         Self::RefreshByApiToken,
@@ -57,10 +61,16 @@ impl Call {
     /// The ones whose cost may grow with the item.
     const GROWING: [Self; 5] = [Self::Refresh, Self::Claim, Self::Mint, Self::Revoke, Self::Get];
 
+    /// Whether it is what the others are compared with.
+    pub fn is_yardstick(self) -> bool {
+        matches!(self, Self::Floor | Self::Stock)
+    }
+
     /// The crate's name, which is the executable's.
     pub fn function(self) -> &'static str {
         match self {
             Self::Floor => FLOOR,
+            Self::Stock => STOCK,
             Self::Create => "create-workspace",
             Self::Refresh | Self::RefreshByApiToken | Self::Claim => "register",
             Self::Mint => "admin-mint-token",
@@ -79,6 +89,7 @@ impl Call {
             Self::Claim => "register: claim",
             Self::State => "get-workspace: state",
             Self::Floor
+            | Self::Stock
             | Self::Create
             | Self::Mint
             | Self::Revoke
@@ -92,7 +103,7 @@ impl Call {
     /// The requests to the store that guarantee G13 allows it.
     pub fn store_requests(self) -> usize {
         match self {
-            Self::Floor | Self::Create | Self::State | Self::Get => 1,
+            Self::Floor | Self::Stock | Self::Create | Self::State | Self::Get => 1,
             Self::Refresh
             | Self::RefreshByApiToken
             | Self::Claim
@@ -106,7 +117,7 @@ impl Call {
 
     fn status(self) -> u16 {
         match self {
-            Self::Floor | Self::Create | Self::Mint => 201,
+            Self::Floor | Self::Stock | Self::Create | Self::Mint => 201,
             Self::Refresh
             | Self::RefreshByApiToken
             | Self::Claim
@@ -137,7 +148,7 @@ pub struct Script {
 impl Case {
     /// Each call of the functions that there are, on a workspace with a card of 1 KiB and without API tokens.
     pub fn usual(is_there: impl Fn(&str) -> bool) -> Vec<Self> {
-        let calls = Call::ALL.into_iter().filter(|call| *call == Call::Floor || is_there(call.function()));
+        let calls = Call::ALL.into_iter().filter(|call| call.is_yardstick() || is_there(call.function()));
         calls.map(|call| Self { call, api_tokens: 0, card_kib: 1 }).collect()
     }
 
@@ -207,7 +218,7 @@ impl Case {
             };
             api_tokens.insert(token.hash().clone(), minted);
         }
-        let has_item = !matches!(self.call, Call::Floor | Call::Create);
+        let has_item = !matches!(self.call, Call::Floor | Call::Stock | Call::Create);
         let workspace = has_item.then(|| Workspace {
             id: id.clone(),
             status: Status::Online,
@@ -241,7 +252,7 @@ impl Case {
         let id = subject.id.as_str();
         match self.call {
             // The same event as the create's: what API Gateway adds to a request is there for any function.
-            Call::Floor => {
+            Call::Floor | Call::Stock => {
                 let mut event = read(CREATE);
                 event["requestContext"]["requestId"] = id.into();
                 event

@@ -23,11 +23,33 @@ pub fn build(names: &[&str]) -> Result<PathBuf, String> {
     Ok(target().join("release"))
 }
 
+/// What cargo-lambda sets in the release profile of whoever says nothing else.
+const CARGO_LAMBDA_S_PROFILE: [&str; 4] =
+    ["strip=\"symbols\"", "lto=\"thin\"", "codegen-units=1", "panic=\"abort\""];
+
+/// Builds the stock function, which is outside the workspace, as cargo-lambda does.
+pub fn build_stock() -> Result<PathBuf, String> {
+    let target = target().join("stock");
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["build", "--release", "--locked", "--target-dir"]).arg(&target);
+    for setting in CARGO_LAMBDA_S_PROFILE {
+        command.arg("--config").arg(format!("profile.release.{setting}"));
+    }
+    // From its own directory, where its `.cargo/config.toml` is.
+    let status = command.current_dir(workspace().join("bench/stock")).status();
+    if !status.map_err(|error| format!("cargo does not start: {error}"))?.success() {
+        return Err("the stock function does not compile".to_owned());
+    }
+    Ok(target.join("release"))
+}
+
 /// Where the executable of this name is: `NAME` as cargo leaves it, or `NAME/bootstrap` as cargo-lambda does.
-pub fn find(directory: &Path, name: &str) -> Result<PathBuf, String> {
-    let candidates = [directory.join(name).join("bootstrap"), directory.join(name)];
+pub fn find(directories: &[PathBuf], name: &str) -> Result<PathBuf, String> {
+    let candidates = directories
+        .iter()
+        .flat_map(|directory| [directory.join(name).join("bootstrap"), directory.join(name)]);
     let found = candidates.into_iter().find(|path| path.is_file());
-    found.ok_or_else(|| format!("there is no {name} in {}", directory.display()))
+    found.ok_or_else(|| format!("there is no executable {name} in {directories:?}"))
 }
 
 /// The size of the deployment package: the deflated executable. A zip file's own headers, some 150 bytes, are left out.

@@ -1,7 +1,8 @@
 //! Measures the release binaries as Lambda runs them. This program is the Runtime API that they ask for events, and TLS
 //! before the store that they talk to: process start, init, first answer and warm answers are the real thing, without
-//! a network. Every round starts each function once, the bare one (`floor`) among them, so that what else the machine
-//! does meets all of them alike; what is to be believed are the ratios to the floor, not the milliseconds.
+//! a network. Every round starts each function once, the yardsticks among them: a bare one (`floor`) and a usual one
+//! (`stock`). So what else the machine does meets all of them alike; what is to be believed are the ratios, not the
+//! milliseconds. With `--instructions` it counts, and nothing else that the machine does is in what it says.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@
 
 mod cases;
 mod executables;
+mod instructions;
 mod plot;
 mod process;
 mod report;
@@ -24,19 +26,23 @@ mod tls_front;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
-use std::process::ExitCode;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 
 use clap::Parser;
 use local::template::Template;
 use local::{EmbeddedEngine, engine, table};
 
-use crate::cases::{ADMIN_TOKEN_SHA256, Call, Case, FLOOR};
+use crate::cases::{ADMIN_TOKEN_SHA256, Call, Case, FLOOR, STOCK};
 use crate::process::Process;
 use crate::report::{Measured, Report};
 use crate::tls_front::TlsFront;
 
 const TABLE: &str = "workspaces";
+const ENDPOINT: &str = "AWS_ENDPOINT_URL_DYNAMODB";
+const ROOTS: &str = "SSL_CERT_FILE";
+/// What the functions trust on AWS's own endpoint. They are in the executable, so the endpoint of a benchmark gives them a file.
+const AMAZON_ROOTS: &[u8] = include_bytes!("../../shared/src/lambda/amazon_roots.pem");
 
 #[derive(Parser)]
 #[command(about = "Measures the release binaries as Lambda runs them, against a bare function")]
@@ -62,6 +68,12 @@ struct Options {
     /// Leaves out how cost grows with the card and the API tokens.
     #[arg(long)]
     no_growth: bool,
+    /// Counts instructions instead, under valgrind, and fails when a function needs more than bench/limits.json allows.
+    #[arg(long)]
+    instructions: bool,
+    /// Makes what is counted, and a little more, the limits.
+    #[arg(long, requires = "instructions")]
+    write_limits: bool,
 }
 
 #[tokio::main]
@@ -91,12 +103,15 @@ async fn run(options: &Options) -> Result<(), String> {
 
     let names: Vec<_> = functions.iter().copied().chain([FLOOR]).collect();
     let executables = match &options.executables {
-        Some(directory) => directory.clone(),
-        None => executables::build(&names)?,
+        Some(directory) => vec![directory.clone()],
+        None => vec![executables::build(&names)?, executables::build_stock()?],
     };
     let output = executables::target().join("bench");
     fs::create_dir_all(&output).map_err(|error| format!("{}: {error}", output.display()))?;
     let bench = Bench::start(options, &template, executables, &output).await?;
+    if options.instructions {
+        return instructions::run(&bench, usual, &output, options.write_limits).await;
+    }
 
     let mut report = Report::new(options.rounds, options.warm, bench.engine_name.clone());
     report.usual = bench.measure(usual, options.rounds, options.cpu_calls, options.warm).await?;
@@ -118,7 +133,10 @@ struct Bench {
     front: TlsFront,
     /// By function.
     variables: BTreeMap<String, BTreeMap<String, String>>,
-    executables: PathBuf,
+    /// The directories that they are in.
+    executables: Vec<PathBuf>,
+    /// The store's, without TLS.
+    endpoint: String,
     engine_name: String,
     _engine: Option<EmbeddedEngine>,
 }
@@ -127,8 +145,8 @@ impl Bench {
     async fn start(
         options: &Options,
         template: &Template,
-        executables: PathBuf,
-        output: &std::path::Path,
+        executables: Vec<PathBuf>,
+        output: &Path,
     ) -> Result<Self, String> {
         let (engine, endpoint, engine_name) = match &options.dynamodb_endpoint {
             Some(endpoint) => (None, endpoint.clone(), endpoint.clone()),
@@ -140,24 +158,38 @@ impl Bench {
         };
         let ready = table::ensure(&endpoint, TABLE, &template.table).await;
         ready.map_err(|error| error.to_string())?;
-        let roots = output.join("roots.pem");
-        let front = TlsFront::start(&endpoint, &roots).await.map_err(|error| error.to_string())?;
-        let common = [
-            ("TABLE_NAME", TABLE.to_owned()),
-            ("AWS_ENDPOINT_URL_DYNAMODB", front.url.clone()),
-            ("SSL_CERT_FILE", roots.display().to_string()),
-        ];
-        let common = common.map(|(name, value)| (name.to_owned(), value));
+        let (front, root) = TlsFront::start(&endpoint).await.map_err(|error| error.to_string())?;
+        let common = |roots: &Path| {
+            let common = [
+                ("TABLE_NAME", TABLE.to_owned()),
+                (ENDPOINT, front.url.clone()),
+                (ROOTS, roots.display().to_string()),
+            ];
+            common.map(|(name, value)| (name.to_owned(), value))
+        };
+        // As many roots as on Lambda: the yardsticks trust the system's, and the functions Amazon's five.
+        let (all, few) = (output.join("roots.pem"), output.join("few-roots.pem"));
+        tls_front::write_roots(&all, &tls_front::system_roots(), &root)?;
+        tls_front::write_roots(&few, AMAZON_ROOTS, &root)?;
         let parameters = BTreeMap::from([("AdminTokenSha256", ADMIN_TOKEN_SHA256.to_owned())]);
-        let mut variables = BTreeMap::from([(FLOOR.to_owned(), BTreeMap::from(common.clone()))]);
+        let yardsticks = [FLOOR, STOCK].map(|name| (name.to_owned(), BTreeMap::from(common(&all))));
+        let mut variables = BTreeMap::from(yardsticks);
         for function in &template.functions {
             let environment = template.environment(function, &parameters, TABLE);
             let mut environment = environment.map_err(|error| error.to_string())?;
-            environment.extend(common.clone());
+            environment.extend(common(&few));
             variables.insert(function.name.clone(), environment);
         }
         let store = engine::client(&endpoint);
-        Ok(Self { store, front, variables, executables, engine_name, _engine: engine })
+        Ok(Self { store, front, variables, executables, endpoint, engine_name, _engine: engine })
+    }
+
+    /// A function's variables, but for a store without TLS.
+    fn plain_variables(&self, function: &str) -> BTreeMap<String, String> {
+        let mut variables = self.variables[function].clone();
+        variables.insert(ENDPOINT.to_owned(), self.endpoint.clone());
+        variables.remove(ROOTS);
+        variables
     }
 
     async fn measure(
@@ -266,7 +298,7 @@ impl Bench {
     fn spawn(&self, case: &Case, events: Vec<Vec<u8>>) -> Result<Process, String> {
         let name = case.call.function();
         let executable = self.executable(case)?;
-        let process = Process::start(&executable, &self.variables[name], events);
+        let process = Process::start(Command::new(executable), &self.variables[name], events);
         process.map_err(|error| format!("{name} does not start: {error}"))
     }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -20,6 +19,9 @@ const PIPE: usize = 64 * 1024;
 /// has a CPU of its own. In this time, a function writes some dozen lines, a tenth of what the pipe holds.
 const LOG_PERIOD: Duration = Duration::from_millis(20);
 
+/// How long a process that has asked for its next event is left alone before it is ended.
+const SETTLE: Duration = Duration::from_millis(100);
+
 pub struct Process {
     child: Child,
     api: RuntimeApi,
@@ -28,10 +30,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts the executable with nothing but these variables and Lambda's own, its log in a pipe as on Lambda: a disk
-    /// that is busy would be in the times.
+    /// Runs the command with nothing but these variables and Lambda's own, its log in a pipe as on Lambda: a disk that is
+    /// busy would be in the times.
     pub fn start(
-        executable: &Path,
+        mut command: Command,
         variables: &BTreeMap<String, String>,
         events: Vec<Vec<u8>>,
     ) -> io::Result<Self> {
@@ -46,7 +48,6 @@ impl Process {
                 pause(LOG_PERIOD);
             }
         });
-        let mut command = Command::new(executable);
         command
             .env_clear()
             .envs(variables)
@@ -73,6 +74,14 @@ impl Process {
     pub fn invoke(&self, events: Vec<Vec<u8>>) -> Result<Vec<Answer>, String> {
         self.api.send(events);
         self.wait()
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn end(mut self) -> Result<(), String> {
+        // What it does after its last request belongs to that.
+        pause(SETTLE);
+        let asked = Command::new("kill").arg(self.child.id().to_string()).status();
+        asked.and_then(|_| self.child.wait()).map(drop).map_err(|error| format!("it does not end: {error}"))
     }
 
     /// What it has logged, for somebody who wonders why it failed.

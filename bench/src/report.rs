@@ -34,6 +34,7 @@ pub struct Measured {
     pub read_units: f64,
     pub write_units: f64,
     to_floor: Option<Ratios>,
+    to_stock: Option<Ratios>,
 }
 
 #[derive(Default, Serialize)]
@@ -77,7 +78,7 @@ impl Serialize for Case {
     }
 }
 
-/// Medians, divided by the floor's.
+/// Medians, divided by a yardstick's.
 #[derive(Clone, Copy, Serialize)]
 pub struct Ratios {
     pub init: f64,
@@ -120,21 +121,23 @@ impl Measured {
             read_units: 0.0,
             write_units: 0.0,
             to_floor: None,
+            to_stock: None,
         }
     }
 
-    fn ratios(&self, floor: &Self) -> Ratios {
-        let median =
-            |of: fn(&Times) -> &[f64]| Summary::of(of(&self.times)).p50 / Summary::of(of(&floor.times)).p50;
+    fn ratios(&self, yardstick: &Self) -> Ratios {
+        let median = |of: fn(&Times) -> &[f64]| {
+            Summary::of(of(&self.times)).p50 / Summary::of(of(&yardstick.times)).p50
+        };
         Ratios {
             init: median(|times| &times.init),
             first: median(|times| &times.first),
             cold: median(|times| &times.cold),
             warm: median(|times| &times.warm),
-            warm_p99: Summary::of(&self.times.warm).p99 / Summary::of(&floor.times.warm).p99,
+            warm_p99: Summary::of(&self.times.warm).p99 / Summary::of(&yardstick.times.warm).p99,
             peak_memory: median(|times| &times.peak_kib),
-            zip: self.zip_bytes as f64 / floor.zip_bytes as f64,
-            user_time: self.user_microseconds / floor.user_microseconds,
+            zip: self.zip_bytes as f64 / yardstick.zip_bytes as f64,
+            user_time: self.user_microseconds / yardstick.user_microseconds,
         }
     }
 }
@@ -154,16 +157,15 @@ impl Report {
     }
 
     pub fn compare(&mut self) -> Result<(), String> {
-        let floor = self.usual.iter().position(|one| one.case.call == Call::Floor).ok_or("no floor")?;
-        let ratios = |all: &[Measured], floor: &Measured| -> Vec<_> {
-            all.iter().map(|one| one.ratios(floor)).collect()
-        };
-        let usual = ratios(&self.usual, &self.usual[floor]);
-        let growth = ratios(&self.growth, &self.usual[floor]);
-        for (one, ratios) in self.usual.iter_mut().zip(usual).chain(self.growth.iter_mut().zip(growth)) {
-            one.to_floor = Some(ratios);
+        let find = |call| self.usual.iter().position(|one| one.case.call == call).ok_or("no yardstick");
+        let (floor, stock) = (find(Call::Floor)?, find(Call::Stock)?);
+        let all = || self.usual.iter().chain(&self.growth);
+        let ratios: Vec<_> =
+            all().map(|one| (one.ratios(&self.usual[floor]), one.ratios(&self.usual[stock]))).collect();
+        for (one, (to_floor, to_stock)) in self.usual.iter_mut().chain(&mut self.growth).zip(ratios) {
+            (one.to_floor, one.to_stock) = (Some(to_floor), Some(to_stock));
         }
-        let measured = self.usual.iter().filter(|one| one.case.call != Call::Floor);
+        let measured = self.usual.iter().filter(|one| !one.case.call.is_yardstick());
         self.bars = measured.flat_map(bars).collect();
         Ok(())
     }
@@ -207,18 +209,20 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\nRatios to the floor:\n\n| | init | first | init + first | warm p50 | per request | warm p99 | user CPU | peak memory | zip |\n\
-             | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
+            "\nRatios to the floor, and of init + first to the stock function:\n\n\
+             | | init | first | init + first | to stock | warm p50 | per request | warm p99 | user CPU | peak memory | zip |\n\
+             | --- | --: | --: | --: | --: | --: | --: | --: | --: | --: | --: |"
         );
         for one in &self.usual {
-            let Some(ratios) = one.to_floor else { continue };
+            let (Some(ratios), Some(to_stock)) = (one.to_floor, one.to_stock) else { continue };
             let _ = writeln!(
                 text,
-                "| {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+                "| {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
                 one.case.name(),
                 ratios.init,
                 ratios.first,
                 ratios.cold,
+                to_stock.cold,
                 ratios.warm,
                 ratios.warm / one.case.call.store_requests() as f64,
                 ratios.warm_p99,
@@ -271,7 +275,7 @@ impl Report {
 }
 
 fn bars(one: &Measured) -> Vec<Bar> {
-    let Some(ratios) = one.to_floor else { return Vec::new() };
+    let (Some(ratios), Some(to_stock)) = (one.to_floor, one.to_stock) else { return Vec::new() };
     let call = one.case.call;
     let bar = |counted, what, value: f64, limit: f64| Bar {
         case: one.case.name(),
@@ -285,7 +289,8 @@ fn bars(one: &Measured) -> Vec<Bar> {
     let counted = |what, value, limit| bar(true, what, value, limit);
     let requests = call.store_requests();
     let mut bars = vec![
-        measured("init + first answer, to the floor's", ratios.cold, 1.25),
+        measured("init + first answer, to the floor's", ratios.cold, 1.0),
+        measured("init + first answer, to the stock function's", to_stock.cold, 1.0 / 3.0),
         measured("first answer, to the floor's", ratios.first, if asks_twice(call) { 2.0 } else { 1.25 }),
         measured("warm p50 per store request, to the floor's", ratios.warm / requests as f64, 1.2),
         counted("store requests", one.requests.len() as f64, requests as f64),

@@ -47,10 +47,10 @@ pub struct TlsFront {
 }
 
 impl TlsFront {
-    /// A front before the store at this URL. The file `roots` is written: what a function is to trust, the system's
-    /// roots among it, so that as many are read as on Lambda.
-    pub async fn start(store: &str, roots: &Path) -> io::Result<Self> {
-        let acceptor = TlsAcceptor::from(Arc::new(certify(roots).map_err(io::Error::other)?));
+    /// A front before the store at this URL, and its root, as PEM.
+    pub async fn start(store: &str) -> io::Result<(Self, String)> {
+        let (config, root) = certify().map_err(io::Error::other)?;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("https://localhost:{}", listener.local_addr()?.port());
         let state = Arc::new(State::default());
@@ -75,7 +75,7 @@ impl TlsFront {
                 });
             }
         });
-        Ok(Self { url, state })
+        Ok((Self { url, state }, root))
     }
 
     /// Whether the store is asked what each request consumes. Not while times are taken.
@@ -89,22 +89,30 @@ impl TlsFront {
     }
 }
 
-fn certify(roots: &Path) -> Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
+/// The system's roots, as PEM.
+pub fn system_roots() -> Vec<u8> {
+    SYSTEM_ROOTS.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default()
+}
+
+/// Writes what a function is to trust.
+pub fn write_roots(path: &Path, trusted: &[u8], root: &str) -> Result<(), String> {
+    fs::write(path, [trusted, root.as_bytes()].concat())
+        .map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn certify() -> Result<(ServerConfig, String), Box<dyn std::error::Error + Send + Sync>> {
     let mut root = CertificateParams::new(Vec::new())?;
     root.distinguished_name.push(DnType::CommonName, "benchmark root");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let root = CertifiedIssuer::self_signed(root, KeyPair::generate()?)?;
     let key = KeyPair::generate()?;
     let certificate = CertificateParams::new(vec!["localhost".to_owned()])?.signed_by(&key, &root)?;
-    let mut trusted = SYSTEM_ROOTS.iter().find_map(|path| fs::read(path).ok()).unwrap_or_default();
-    trusted.extend_from_slice(root.pem().as_bytes());
-    fs::write(roots, trusted)?;
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let mut config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![certificate.der().clone()], key)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
+    Ok((config, root.pem()))
 }
 
 async fn forward(
