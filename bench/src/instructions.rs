@@ -1,6 +1,7 @@
 //! Counts instructions under valgrind's callgrind: of init, of the first call and of a warm one. Unlike times, they are the
 //! same in every run, within a percent. The store is asked over plain HTTP: a handshake's and a cipher's instructions depend
-//! on the CPU, and all functions have the same.
+//! on the CPU, and all functions have the same. It leaves each case's profile, of a start with warm calls, for
+//! `callgrind_annotate`; with `strip = "none"` that has names.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -56,7 +57,8 @@ pub async fn run(bench: &Bench, cases: Vec<Case>, output: &Path, write_limits: b
     for case in cases {
         eprintln!("counting {}", case.name());
         let zip_bytes = executables::zip_size(&bench.executable(&case)?)?;
-        let counts = count(bench, &case, &valgrind, &output.join("callgrind.out")).await?;
+        let profile = output.join(format!("callgrind.{}.out", case.name().replace([':', ' '], "-")));
+        let counts = count(bench, &case, &valgrind, &profile).await?;
         all.push(Counted { case, counts, zip_bytes });
     }
     println!("{}", markdown(&all)?);
