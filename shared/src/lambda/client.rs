@@ -76,7 +76,7 @@ pub async fn within_call_timeout<T>(call: impl Future<Output = Result<T, Error>>
     tokio::time::timeout(CALL_TIMEOUT, call).await.map_err(timed_out)?
 }
 
-/// A client with this registry's timeouts and retries. For its endpoint it trusts what [`tls`] says, unless the configuration
+/// A client with this registry's timeouts and retries. On AWS's own endpoint it trusts Amazon's roots, unless the configuration
 /// brings an HTTP client.
 pub fn from_sdk_config(config: &SdkConfig) -> Client {
     let timeouts = TimeoutConfig::builder()

@@ -1,8 +1,8 @@
 //! Which roots the connection to the store trusts.
 //!
-//! To parse all the roots of a system takes two thirds of a start. DynamoDB's certificates come from Amazon's own five, so a
-//! client of AWS's endpoint trusts those. A certificate that comes from none of them is an alarm, not an outage: from then on
-//! the process trusts the system's roots, as any other client does.
+//! To parse all the roots of a system takes more than all the rest of a start. DynamoDB's certificates come from Amazon's own
+//! five, so a client of AWS's endpoint trusts those. A certificate that comes from none of them is an alarm, not an outage:
+//! from then on the process trusts the system's roots, as any other client does.
 
 use std::error::Error;
 use std::io;
@@ -24,8 +24,7 @@ use rustls::CertificateError;
 /// The roots of Amazon Trust Services.
 const AMAZON_ROOTS: &[u8] = include_bytes!("amazon_roots.pem");
 
-/// The HTTP client for the store at this endpoint, where `None` is AWS's own. Without a client the SDK makes one, which trusts
-/// the system's roots.
+/// The HTTP client for the store at this endpoint, where `None` is AWS's own.
 pub(crate) fn http_client(endpoint: Option<&str>) -> Option<SharedHttpClient> {
     match endpoint {
         Some(endpoint) if !is_plain(endpoint) => https(TrustStore::default()),
@@ -46,12 +45,13 @@ fn with_fallback(known: TrustStore, system: TrustStore) -> Option<SharedHttpClie
     }))
 }
 
-/// The SDK's default client, but for the roots. They are read when the first connection is made.
+/// The SDK's default client, but for the roots, and for ring, which is smaller than its aws-lc and starts sooner. The roots are
+/// read when the first connection is made.
 fn https(roots: TrustStore) -> Option<SharedHttpClient> {
     let context = TlsContext::builder().with_trust_store(roots).build().ok()?;
     Some(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = ConnectorBuilder::default()
-            .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
+            .tls_provider(Provider::Rustls(CryptoMode::Ring))
             .tls_context(context.clone())
             .proxy_config(ProxyConfig::from_env());
         connector.set_connector_settings(settings.cloned());
@@ -173,7 +173,7 @@ mod tests {
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         let certificate = certificate.signed_by(&key, issuer).unwrap();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
