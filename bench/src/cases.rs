@@ -39,11 +39,19 @@ pub enum Call {
     State,
     Remove,
     Get,
+    Discover,
+    /// With so many siblings.
+    Peers(usize),
+    List,
+    EndToken,
+    OwnerMint,
+    OwnerEnd,
+    Rotate,
 }
 
 impl Call {
     /// The floor first: the others are compared with it.
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 22] = [
         Self::Floor,
         Self::Stock,
         Self::Create,
@@ -57,6 +65,15 @@ impl Call {
         Self::State,
         Self::Remove,
         Self::Get,
+        Self::Discover,
+        Self::Peers(1),
+        Self::Peers(10),
+        Self::Peers(100),
+        Self::List,
+        Self::EndToken,
+        Self::OwnerMint,
+        Self::OwnerEnd,
+        Self::Rotate,
     ];
     /// The ones whose cost may grow with the item.
     const GROWING: [Self; 5] = [Self::Refresh, Self::Claim, Self::Mint, Self::Revoke, Self::Get];
@@ -74,11 +91,14 @@ impl Call {
             Self::Create => "create-workspace",
             Self::Refresh | Self::RefreshByApiToken | Self::Claim => "register",
             Self::Mint => "admin-mint-token",
-            Self::Revoke => "admin-revoke",
+            Self::Revoke | Self::EndToken => "admin-revoke",
             Self::HandOver => "admin-hand-over",
             Self::Heartbeat => "heartbeat",
             Self::Remove => "admin-remove",
             Self::State | Self::Get => "get-workspace",
+            Self::Discover | Self::Peers(_) => "discover",
+            Self::List => "admin-list",
+            Self::OwnerMint | Self::OwnerEnd | Self::Rotate => "owner-tokens",
         }
     }
 
@@ -88,6 +108,13 @@ impl Call {
             Self::RefreshByApiToken => "register: by API token",
             Self::Claim => "register: claim",
             Self::State => "get-workspace: state",
+            Self::Peers(1) => "discover: 1 peer",
+            Self::Peers(10) => "discover: 10 peers",
+            Self::Peers(_) => "discover: 100 peers",
+            Self::EndToken => "admin-revoke: one token",
+            Self::OwnerMint => "owner-tokens: mint",
+            Self::OwnerEnd => "owner-tokens: end",
+            Self::Rotate => "owner-tokens: rotate",
             Self::Floor
             | Self::Stock
             | Self::Create
@@ -96,14 +123,18 @@ impl Call {
             | Self::HandOver
             | Self::Heartbeat
             | Self::Remove
-            | Self::Get => self.function(),
+            | Self::Get
+            | Self::Discover
+            | Self::List => self.function(),
         }
     }
 
     /// The requests to the store that guarantee G13 allows it.
     pub fn store_requests(self) -> usize {
         match self {
-            Self::Floor | Self::Stock | Self::Create | Self::State | Self::Get => 1,
+            Self::Floor | Self::Stock | Self::Create | Self::State | Self::Get | Self::Discover => 1,
+            Self::Peers(peers) if peers > 50 => 5,
+            Self::Peers(_) => 4,
             Self::Refresh
             | Self::RefreshByApiToken
             | Self::Claim
@@ -111,13 +142,18 @@ impl Call {
             | Self::Revoke
             | Self::HandOver
             | Self::Heartbeat
+            | Self::List
+            | Self::EndToken
+            | Self::OwnerMint
+            | Self::OwnerEnd
+            | Self::Rotate
             | Self::Remove => 2,
         }
     }
 
     fn status(self) -> u16 {
         match self {
-            Self::Floor | Self::Stock | Self::Create | Self::Mint => 201,
+            Self::Floor | Self::Stock | Self::Create | Self::Mint | Self::OwnerMint => 201,
             Self::Refresh
             | Self::RefreshByApiToken
             | Self::Claim
@@ -126,7 +162,13 @@ impl Call {
             | Self::Heartbeat
             | Self::State
             | Self::Remove
-            | Self::Get => 200,
+            | Self::Get
+            | Self::Discover
+            | Self::Peers(_)
+            | Self::List
+            | Self::EndToken
+            | Self::OwnerEnd
+            | Self::Rotate => 200,
         }
     }
 }
@@ -177,13 +219,23 @@ impl Case {
             // Where a call leaves the workspace as it was but for time and epoch, one will do.
             let reuses = matches!(
                 self.call,
-                Call::Refresh | Call::RefreshByApiToken | Call::Heartbeat | Call::State | Call::Get
+                Call::Refresh
+                    | Call::RefreshByApiToken
+                    | Call::Heartbeat
+                    | Call::State
+                    | Call::Get
+                    | Call::Discover
+                    | Call::Peers(_)
+                    | Call::List
+                    | Call::Rotate
+                    | Call::OwnerEnd
+                    | Call::EndToken
             );
             let subject = match &subject {
                 Some(subject) if reuses => subject,
                 _ => {
                     let new = self.subject();
-                    items.extend(new.workspace.as_ref().map(to_item));
+                    items.extend(new.workspace.iter().chain(&new.family).map(to_item));
                     subject.insert(new)
                 }
             };
@@ -219,8 +271,8 @@ impl Case {
             api_tokens.insert(token.hash().clone(), minted);
         }
         let has_item = !matches!(self.call, Call::Floor | Call::Stock | Call::Create);
-        let workspace = has_item.then(|| Workspace {
-            id: id.clone(),
+        let workspace = |id: WorkspaceId| Workspace {
+            id,
             status: Status::Online,
             profile: Profile {
                 name: "Release notes".to_owned(),
@@ -239,13 +291,35 @@ impl Case {
             registered_by: Some(RegisteredBy::Owner),
             revoked_at: None,
             epoch: Epoch(1),
-            owner: is_owner.then_some(owner),
+            owner: is_owner.then(|| owner.clone()),
             previous_owner: None,
-            api_tokens,
+            api_tokens: api_tokens.clone(),
             successor: None,
             last_command: None,
-        });
-        Subject { id, bearer: format!("Bearer {}", token.reveal()), workspace }
+        };
+        // A parent, which owns the same token and discovers; the subject's siblings or children.
+        let new = || workspace(WorkspaceId::generate(&Random::OS).unwrap());
+        let parent = new();
+        let below = |parent: &Workspace, child: Workspace| Workspace {
+            ancestors: Ancestors::of_children(parent).unwrap(),
+            ..child
+        };
+        let mut subject = has_item.then(|| workspace(id.clone()));
+        let mut family = Vec::new();
+        let has_parent = matches!(self.call, Call::Discover | Call::Peers(_));
+        if let Some(own) = subject.as_mut().filter(|_| has_parent) {
+            *own = below(&parent, own.clone());
+        }
+        if let Call::Peers(peers) = self.call {
+            family.extend((1..peers).map(|_| below(&parent, new())));
+        }
+        if let (Call::List, Some(own)) = (self.call, &subject) {
+            family.extend((0..LISTED).map(|_| below(own, new())));
+        }
+        let parent_id = parent.id.clone();
+        family.extend(has_parent.then_some(parent));
+        let bearer = format!("Bearer {}", token.reveal());
+        Subject { id, parent_id, bearer, workspace: subject, family }
     }
 
     fn event(&self, subject: &Subject) -> Value {
@@ -282,6 +356,34 @@ impl Case {
                 let mut event = of_workspace(read(GET), id);
                 event["routeKey"] = "GET /workspaces/{id}/state".into();
                 event["headers"]["authorization"] = subject.bearer.as_str().into();
+                event
+            }
+            Call::Discover => {
+                let mut event = routed(subject, "GET", "GET /registry/discover/{id}");
+                event["headers"]["x-workspace-id"] = subject.parent_id.as_str().into();
+                event
+            }
+            Call::Peers(_) => routed(subject, "GET", "GET /registry/{id}/peers"),
+            Call::List => {
+                let mut event = of_workspace(read(GET), id);
+                event["routeKey"] = "GET /workspaces".into();
+                event["queryStringParameters"] = json!({"parent_id": id});
+                event
+            }
+            Call::OwnerMint => {
+                with_body(routed(subject, "POST", "POST /workspaces/{id}/tokens"), &json!({"name": "ci"}))
+            }
+            Call::OwnerEnd => {
+                let mut event = routed(subject, "DELETE", "DELETE /workspaces/{id}/tokens/{token_id}");
+                event["pathParameters"]["token_id"] = "wsr_00000000".into();
+                event
+            }
+            Call::Rotate => routed(subject, "POST", "POST /workspaces/{id}/rotate"),
+            Call::EndToken => {
+                let mut event = of_workspace(read(REVOKE), id);
+                event["routeKey"] = "DELETE /admin/workspaces/{id}/tokens/{token_id}".into();
+                event["headers"]["idempotency-key"] = uuid::Uuid::new_v4().to_string().into();
+                event["pathParameters"]["token_id"] = "wsr_00000000".into();
                 event
             }
             Call::Mint => of_workspace(read(MINT), id),
@@ -335,9 +437,15 @@ impl Case {
 
 struct Subject {
     id: WorkspaceId,
+    parent_id: WorkspaceId,
     bearer: String,
     workspace: Option<Workspace>,
+    /// Other workspaces that there must be.
+    family: Vec<Workspace>,
 }
+
+/// How many children a list shows.
+const LISTED: usize = 10;
 
 fn read(event: &str) -> Value {
     serde_json::from_str(event).unwrap()
@@ -347,6 +455,15 @@ fn with_body(mut event: Value, body: &Value) -> Value {
     let body = body.to_string();
     event["headers"]["content-length"] = body.len().to_string().into();
     event["body"] = body.into();
+    event
+}
+
+/// A call by the subject's owner on this route.
+fn routed(subject: &Subject, method: &str, route: &str) -> Value {
+    let mut event = of_workspace(read(GET), subject.id.as_str());
+    event["routeKey"] = route.into();
+    event["requestContext"]["http"]["method"] = method.into();
+    event["headers"]["authorization"] = subject.bearer.as_str().into();
     event
 }
 

@@ -165,6 +165,8 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
         breaks(Guarantee::G23, kind == Kind::Rotate && pending.is_some() && is_operators(before));
     }
     if let Op::Beat { bearer } = request.op {
+        // By the clock of the decision, as for a registration.
+        let pending = before.pending(request.now);
         let is_next = matches!(bearer, Credential::Token(token) if pending == Some(token));
         breaks(Guarantee::G22, !is_next || is_operators(before));
     }

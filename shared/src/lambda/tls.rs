@@ -136,7 +136,7 @@ mod tests {
     use crate::lambda::client::from_sdk_config;
     use crate::lambda::logging::tests::Lines;
     use crate::lambda::logging::{LogFormat, subscriber};
-    use crate::table::store::{Store, WarmUp};
+    use crate::table::store::Store;
     use aws_sdk_dynamodb::config::{Credentials, Region, SharedCredentialsProvider};
     use aws_types::SdkConfig;
     use domain::time::Timestamp;
@@ -217,7 +217,7 @@ mod tests {
         let mut reached = Vec::new();
         async {
             for _ in 0..requests {
-                reached.push(store.warm_up(WarmUp::Read).await.is_ok());
+                reached.push(store.warm_up().await.is_ok());
             }
         }
         .with_subscriber(subscriber)
