@@ -6,6 +6,7 @@ mod admin_list;
 mod admin_mint_token;
 mod admin_remove;
 mod admin_revoke;
+mod authorize;
 mod create_workspace;
 mod discover;
 mod get_workspace;
@@ -19,6 +20,7 @@ pub use admin_list::AdminList;
 pub use admin_mint_token::AdminMintToken;
 pub use admin_remove::AdminRemove;
 pub use admin_revoke::AdminRevoke;
+pub use authorize::Authorize;
 pub use create_workspace::CreateWorkspace;
 pub use discover::Discover;
 pub use get_workspace::GetWorkspace;
@@ -37,6 +39,7 @@ macro_rules! for_each_function {
             ("heartbeat", $crate::Heartbeat),
             ("get-workspace", $crate::GetWorkspace),
             ("discover", $crate::Discover),
+            ("authorize", $crate::Authorize),
             ("admin-list", $crate::AdminList),
             ("owner-tokens", $crate::OwnerTokens),
             ("admin-mint-token", $crate::AdminMintToken),

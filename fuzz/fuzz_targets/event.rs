@@ -44,6 +44,7 @@ enum Function {
     Rotate,
     EndToken,
     Remove,
+    Authorize,
 }
 
 #[derive(Arbitrary, Debug)]
@@ -124,7 +125,7 @@ enum Field {
     Other(String),
 }
 
-const FIELDS: [&str; 30] = [
+const FIELDS: [&str; 31] = [
     "id",
     "name",
     "role",
@@ -152,6 +153,7 @@ const FIELDS: [&str; 30] = [
     "sample_error",
     "uptime_seconds",
     "requestContext",
+    "routeArn",
     "body",
     "headers",
     "version",
@@ -246,6 +248,7 @@ impl Function {
             Self::List => "admin-list",
             Self::OwnerMint | Self::OwnerEnd | Self::Rotate => "owner-tokens",
             Self::Remove => "admin-remove",
+            Self::Authorize => "authorize",
         }
     }
 
@@ -268,6 +271,8 @@ impl Function {
             Self::Rotate => ("POST", "/workspaces/{id}/rotate"),
             Self::EndToken => ("DELETE", "/admin/workspaces/{id}/tokens/{token_id}"),
             Self::Remove => ("DELETE", "/workspaces/{id}"),
+            // A route of somebody else's API.
+            Self::Authorize => ("GET", "/{id}/notes"),
         }
     }
 
@@ -289,7 +294,8 @@ impl Function {
             | Self::OwnerEnd
             | Self::Rotate
             | Self::EndToken
-            | Self::Remove => json!({"workspace_id": id}),
+            | Self::Remove
+            | Self::Authorize => json!({"workspace_id": id}),
         }
     }
 
@@ -305,6 +311,7 @@ impl Function {
                 | Self::OwnerMint
                 | Self::OwnerEnd
                 | Self::Rotate
+                | Self::Authorize
         )
     }
 
@@ -323,7 +330,8 @@ impl Function {
             | Self::List
             | Self::OwnerEnd
             | Self::EndToken
-            | Self::Remove => json!({}),
+            | Self::Remove
+            | Self::Authorize => json!({}),
             Self::OwnerMint => json!({"name": "n", "expires_in_seconds": 60}),
             Self::Rotate => json!({"expires_in_seconds": 60}),
         }
@@ -503,8 +511,15 @@ fn http_event(http: &Http, function: Function, history: u64, admin: &str, shown:
 fn bytes(step: &Step, history: u64, admin: &str, shown: &[String]) -> (Vec<u8>, bool) {
     let bytes = match &step.event {
         Event::Http(http) => {
-            let event = http_event(http, step.function, history, admin, shown);
-            return (event.to_string().into_bytes(), true);
+            let mut event = http_event(http, step.function, history, admin, shown);
+            let is_http = !matches!(step.function, Function::Authorize);
+            if !is_http {
+                event["type"] = json!("REQUEST");
+                event["routeArn"] =
+                    json!("arn:aws:execute-api:eu-west-1:000000000000:a1b2/$default/GET/notes");
+                event["identitySource"] = json!([event["headers"]["authorization"]]);
+            }
+            return (event.to_string().into_bytes(), is_http);
         }
         Event::UsualDirect(number, changed) => {
             let payload = step.function.usual_direct(&known_id(history, *number));
@@ -570,6 +585,9 @@ async fn run(world: &World, input: &History) {
                 text = text.replacen(token, "", 1);
                 new = Some(token.to_owned());
             }
+        } else if matches!(step.function, Function::Authorize) && outcome.is_ok() {
+            let is_authorized = said["isAuthorized"].as_bool().expect("a yes or a no");
+            assert_eq!(is_authorized, said["context"]["token_id"].is_string(), "{text}");
         } else if outcome.is_err() {
             let kind = said["errorType"].as_str().expect("a type");
             assert!(ERROR_TYPES.contains(&kind), "{text}");

@@ -7,7 +7,7 @@
 //! | conditions and update expressions | [`table::update`] |
 //! | requests to DynamoDB, and what their answers mean | [`table::store`] |
 //! | errors, and how callers see them | [`api::error`] |
-//! | events, requests and replies | [`api::event`], [`api::call`] |
+//! | events, requests and replies | [`api::event`], [`api::call`], [`api::authorizer`] |
 //! | the fields of a body | [`api::fields`], [`api::command`] |
 //! | the admin token | [`api::admin`] |
 //! | environment variables, the DynamoDB client, logs, start | [`lambda::config`], [`lambda::client`], [`lambda::logging`], [`lambda::start`] |

@@ -491,6 +491,30 @@ pub fn authorized(request: reqwest::RequestBuilder, bearer: Option<&str>) -> req
     }
 }
 
+/// What API Gateway sends to an authorizer: the `Authorization` header, the path's parameters, the header `X-Workspace-ID`.
+pub fn authorizer_event(authorization: Option<&str>, parameters: Value, header: Option<&str>) -> Value {
+    let mut headers = json!({"host": "api.example", "accept": "*/*"});
+    if let Some(authorization) = authorization {
+        headers["authorization"] = json!(authorization);
+    }
+    if let Some(header) = header {
+        headers["x-workspace-id"] = json!(header);
+    }
+    json!({
+        "version": "2.0", "type": "REQUEST",
+        "routeArn": "arn:aws:execute-api:eu-central-1:123456789012:a1b2c3d4e5/$default/GET/notes",
+        "identitySource": [authorization], "routeKey": "GET /notes", "rawPath": "/notes", "rawQueryString": "",
+        "headers": headers, "pathParameters": parameters,
+        "requestContext": {
+            "accountId": "123456789012", "apiId": "a1b2c3d4e5", "domainName": "api.example", "domainPrefix": "api",
+            "http": {"method": "GET", "path": "/notes", "protocol": "HTTP/1.1", "sourceIp": "192.0.2.1",
+                "userAgent": "curl/8"},
+            "requestId": "JKJaXmPLvHcESHA=", "routeKey": "GET /notes", "stage": "$default",
+            "time": "12/Mar/2020:19:03:58 +0000", "timeEpoch": 1_583_348_638_390_i64
+        }
+    })
+}
+
 pub fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }

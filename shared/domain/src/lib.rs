@@ -6,6 +6,7 @@
 //! | who may do what: one file per operation | [`operations`] |
 //! | one workspace as a value | [`workspace`] |
 //! | the tree of workspaces, and who may see whom | [`tree`] |
+//! | whether a token opens somebody else's route | [`authorization`] |
 //! | heartbeats, and whether an agent is alive | [`presence`] |
 //! | what a write changes | [`mod@write`] |
 //! | what a token looks like, and how it is kept secret | [`token`] |
@@ -14,6 +15,7 @@
 
 pub mod agent_card;
 pub mod agent_url;
+pub mod authorization;
 #[cfg(test)]
 mod fixtures;
 pub mod id;

@@ -193,6 +193,11 @@ impl Bearer {
     pub fn hash(&self) -> TokenHash {
         TokenHash::of(self.0.expose_secret())
     }
+
+    /// The prefix, which may be logged; `None` unless the token has the registry's format.
+    pub fn prefix(&self) -> Option<TokenPrefix> {
+        self.0.expose_secret().get(..PREFIX_LENGTH).and_then(TokenPrefix::parse)
+    }
 }
 
 /// Why a presented token is refused without reading the table.
@@ -333,7 +338,10 @@ mod tests {
         let hash = token.hash().clone();
         let text = token.reveal();
         assert_eq!(text, PINNED);
-        assert!(Bearer::parse(&text).unwrap().hash() == hash);
+        let bearer = Bearer::parse(&text).unwrap();
+        assert!(bearer.hash() == hash);
+        assert_eq!(bearer.prefix(), TokenPrefix::parse(PINNED.split_at(12).0));
+        assert_eq!(Bearer::parse(&"a".repeat(62)).unwrap().prefix(), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a function receives and returns. A function receives the bytes of an event and returns bytes. Whether the event came
 //! through API Gateway (HTTP API, payload format 2.0) or from a direct invocation depends on one thing alone: whether it has
-//! a `requestContext`.
+//! a `requestContext`. With a `routeArn` too, API Gateway asks on behalf of another API: it is an authorizer's request.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -24,6 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 
 use crate::api::admin::AdminAuth;
+use crate::api::authorizer::AuthorizerRequest;
 use crate::api::call::{AdminCall, Body, CallContext};
 use crate::api::error::{Audience, Error};
 use crate::api::fields::Fields;
@@ -50,6 +51,8 @@ pub struct Event {
 enum Source {
     /// A request through API Gateway.
     Http(Box<HttpEvent>),
+    /// API Gateway's question about a request to another API.
+    Authorizer(AuthorizerRequest),
     /// A payload from somebody with the permission to invoke the function.
     Direct(Box<RawValue>),
 }
@@ -66,12 +69,14 @@ struct Origin {
     route_key: String,
 }
 
-/// What tells the two kinds of event apart.
+/// What tells the kinds of event apart.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Shape {
     #[serde(default, deserialize_with = "is_present")]
     request_context: bool,
+    #[serde(default, deserialize_with = "is_present")]
+    route_arn: bool,
 }
 
 /// Present even if it is `null`.
@@ -83,30 +88,20 @@ impl Event {
     /// Reads an event. `audience` is who calls the function.
     ///
     /// # Errors
-    /// [`Error::InvalidJson`] when the event is neither a JSON object without `requestContext` nor an HTTP API event.
+    /// [`Error::InvalidJson`] when the event is neither a JSON object without `requestContext`, nor an HTTP API event, nor an
+    /// authorizer's request.
     pub fn parse(event: LambdaEvent<Box<RawValue>>, audience: Audience) -> Result<Self, Error> {
         let LambdaEvent { payload, context } = event;
-        // Without `requestContext` this fails: the library's type has no default for it.
-        let not_http = match serde_json::from_str::<ApiGatewayV2httpRequest>(payload.get()) {
-            Ok(request) => {
-                let route_key = request.route_key.clone().unwrap_or_default();
-                let origin = Origin { platform_url: platform_url(&request), route_key };
-                let request =
-                    LambdaRequest::ApiGatewayV2(without_uri_parts(request).ok_or(NOT_AN_HTTP_EVENT)?);
-                let source = Source::Http(Box::new(HttpEvent { request, origin }));
-                return Ok(Self { source, context, audience });
-            }
-            Err(error) => error,
-        };
         let shape: Shape = serde_json::from_str(payload.get())
             .map_err(|_| Error::InvalidJson("The payload must be a JSON object."))?;
-        if shape.request_context {
-            // If it came through API Gateway, every caller now gets a bare 500. The error's own text may contain a value.
-            let (line, column) = (not_http.line(), not_http.column());
-            tracing::error!(line, column, "an event with requestContext cannot be read");
-            return Err(NOT_AN_HTTP_EVENT);
-        }
-        Ok(Self { source: Source::Direct(payload), context, audience })
+        let source = match shape {
+            Shape { request_context: false, .. } => Source::Direct(payload),
+            Shape { request_context: true, route_arn: true } => {
+                Source::Authorizer(AuthorizerRequest::parse(payload.get())?)
+            }
+            Shape { request_context: true, route_arn: false } => Source::Http(Box::new(read_http(&payload)?)),
+        };
+        Ok(Self { source, context, audience })
     }
 
     /// Answers a function that takes HTTP requests only.
@@ -121,12 +116,33 @@ impl Event {
         let Self { source, context, audience } = self;
         match source {
             Source::Http(event) => answer_http(*event, context, audience, handler).await,
-            Source::Direct(_) => {
+            Source::Direct(_) | Source::Authorizer(_) => {
                 let error =
                     Error::invalid("payload", "This function accepts requests through API Gateway only.");
                 answer_direct(Err(error), audience)
             }
         }
+    }
+
+    /// Answers a Lambda authorizer. The handler logs what it decided.
+    ///
+    /// # Errors
+    /// A function error when nothing could be decided, and for any other event.
+    pub async fn answer_authorizer<H, F>(self, handler: H) -> Answer
+    where
+        H: FnOnce(AuthorizerRequest) -> F,
+        F: Future<Output = Result<Reply, Error>> + Send,
+    {
+        let outcome = match self.source {
+            Source::Authorizer(request) => handler(request).await,
+            Source::Http(_) | Source::Direct(_) => {
+                Err(Error::invalid("payload", "This function accepts an authorizer's requests only."))
+            }
+        };
+        outcome.map(|reply| reply.body).map_err(|error| {
+            log(&error, self.audience, None);
+            error.into()
+        })
     }
 
     /// Answers a function that takes HTTP requests and direct payloads with the fields `workspace_id` and those of `B`.
@@ -152,6 +168,7 @@ impl Event {
                 };
                 answer_direct(outcome, audience)
             }
+            Source::Authorizer(_) => answer_direct(Err(NOT_AN_HTTP_EVENT), audience),
         }
     }
 
@@ -168,6 +185,19 @@ impl Event {
         let handler = &handler;
         self.answer(|request| async move { handler(request.admin_call(admin)?).await }, handler).await
     }
+}
+
+fn read_http(payload: &RawValue) -> Result<HttpEvent, Error> {
+    let request: ApiGatewayV2httpRequest = serde_json::from_str(payload.get()).map_err(|error| {
+        // If it came through API Gateway, every caller now gets a bare 500. The error's own text may contain a value.
+        let (line, column) = (error.line(), error.column());
+        tracing::error!(line, column, "an event with requestContext cannot be read");
+        NOT_AN_HTTP_EVENT
+    })?;
+    let route_key = request.route_key.clone().unwrap_or_default();
+    let origin = Origin { platform_url: platform_url(&request), route_key };
+    let request = LambdaRequest::ApiGatewayV2(without_uri_parts(request).ok_or(NOT_AN_HTTP_EVENT)?);
+    Ok(HttpEvent { request, origin })
 }
 
 /// The event without the parts that `lambda_http` builds a URI from. API Gateway sends valid ones, anybody else might not,
@@ -273,17 +303,7 @@ impl HttpRequest {
     /// # Errors
     /// [`Error::InvalidToken`] for anything else in that header. What was presented is never ignored.
     pub fn bearer(&self) -> Result<Option<Bearer>, Error> {
-        let mut values = self.request.headers().get_all(AUTHORIZATION).iter();
-        let Some(value) = values.next() else { return Ok(None) };
-        let credentials = value.to_str().ok().filter(|_| values.next().is_none());
-        let token = credentials.and_then(|text| text.split_once(' ')).and_then(|(scheme, token)| {
-            scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_start_matches(' '))
-        });
-        let bearer = Bearer::parse(token.ok_or(Error::InvalidToken)?).map_err(|reason| {
-            tracing::debug!(%reason, "malformed bearer token");
-            Error::InvalidToken
-        })?;
-        Ok(Some(bearer))
+        bearer_of(self.request.headers())
     }
 
     /// Checks that the caller presented the admin token.
@@ -407,6 +427,21 @@ impl HttpRequest {
         let message = || format!("The `Idempotency-Key` header must be {}.", CommandId::GRAMMAR);
         id.map(Some).ok_or_else(|| Error::invalid("Idempotency-Key", message()))
     }
+}
+
+/// The bearer token in the `Authorization` header; `None` without that header.
+pub(crate) fn bearer_of(headers: &HeaderMap) -> Result<Option<Bearer>, Error> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let credentials = value.to_str().ok().filter(|_| values.next().is_none());
+    let token = credentials.and_then(|text| text.split_once(' ')).and_then(|(scheme, token)| {
+        scheme.eq_ignore_ascii_case("bearer").then_some(token.trim_start_matches(' '))
+    });
+    let bearer = Bearer::parse(token.ok_or(Error::InvalidToken)?).map_err(|reason| {
+        tracing::debug!(%reason, "malformed bearer token");
+        Error::InvalidToken
+    })?;
+    Ok(Some(bearer))
 }
 
 /// RFC 9110, section 8.4: `identity` is no encoding.

@@ -46,6 +46,8 @@ fn steps() -> Vec<Step> {
         |status: &str, epoch: u64| json!({"status": status, "workspace_id": ID, "epoch": epoch});
     let removed = json!({"status": "removed", "workspace_id": ID, "epoch": 13});
     let (remove, tokens) = ("admin-remove", "owner-tokens");
+    let authorized = json!({"workspace_id": ID, "token_kind": "owner", "token_id": "sha256:1fad26ab83e5da7f",
+        "epoch": 1});
     let (create, register, mint) = ("create-workspace", "register", "admin-mint-token");
     let (get, revoke, hand_over) = ("get-workspace", "admin-revoke", "admin-hand-over");
     vec![
@@ -68,6 +70,7 @@ fn steps() -> Vec<Step> {
         Step("get-workspace-state", get, Http(200, json!({"status": "online", "deleted": false}))),
         Step("discover", "discover", Http(200, json!({"id": ID, "status": "online", "epoch": 1}))),
         Step("peers", "discover", Http(200, json!([]))),
+        Step("authorize", "authorize", Direct(json!({"isAuthorized": true, "context": authorized}))),
         // Of two, the external one's id is random.
         Step("admin-list", "admin-list", Http(200, json!({}))),
         Step("admin-mint-token", mint, HttpWithToken(201, json!({"workspace_id": ID}), "/auth_token")),
@@ -89,6 +92,7 @@ fn steps() -> Vec<Step> {
         Step("admin-revoke", revoke, Http(200, revoked(3, 7))),
         Step("admin-revoke-direct", revoke, Direct(revoked(0, 8))),
         Step("register-refresh", register, Http(401, refused("invalid_token"))),
+        Step("authorize", "authorize", Direct(json!({"isAuthorized": false}))),
         Step("register-claim", register, HttpWithToken(200, registered(9), "/auth_token")),
         Step("admin-hand-over", hand_over, Http(200, handed_over("hand_over_pending", 10))),
         Step("admin-hand-over-cancel", hand_over, Http(200, handed_over("cancelled", 11))),

@@ -16,7 +16,7 @@ use futures_util::stream::iter;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::proxy::{Fault, Proxy};
-use tests::world::{Item, Reply, World, authorized, sha256, test};
+use tests::world::{Item, Reply, World, authorized, authorizer_event, sha256, test};
 use tokio::net::TcpSocket;
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/reliability.md");
@@ -123,6 +123,11 @@ fn discover(keys: &Keys, bearer: &str, id: &str) -> Ask {
     Ask::Discover { path, caller, bearer: bearer.to_owned() }
 }
 
+fn authorize(bearer: &str, id: &str) -> Ask {
+    let payload = authorizer_event(Some(&format!("Bearer {bearer}")), json!({"id": id}), None);
+    Ask::Direct { function: "authorize", payload }
+}
+
 fn admin(keys: &Keys, id: &str, what: &str, body: Value) -> Ask {
     post(format!("/admin/workspaces/{id}/{what}"), Some(&keys.admin), body)
 }
@@ -219,6 +224,9 @@ fn calls() -> Vec<Call> {
         call("peers (by a bearer that is not live)", Full, read, |k, id| {
             get_path(&k.new.0, format!("/registry/{id}/peers"))
         }),
+        call("authorize", Full, read, |k, id| authorize(&k.owner, id)),
+        call("authorize (by an API token)", Full, read, |k, id| authorize(&k.api, id)),
+        call("authorize (by a bearer that is not live)", Full, read, |k, id| authorize(&k.new.0, id)),
         call("list", Full, batch_read, |k, _| {
             get_path(&k.admin, format!("/workspaces?parent_id={}", k.parent.0))
         }),
@@ -321,7 +329,14 @@ fn of_http(reply: &Reply) -> Answer {
 
 fn of_direct(answer: &Result<Value, Value>) -> Answer {
     let (text, sentence, failed) = match answer {
-        Ok(_) => ("success".to_owned(), String::new(), Failed::No),
+        Ok(answer) => {
+            let text = match answer["isAuthorized"].as_bool() {
+                None => "success",
+                Some(true) => "authorized",
+                Some(false) => "not authorized",
+            };
+            (text.to_owned(), String::new(), Failed::No)
+        }
         Err(error) => {
             let kind = error["errorType"].as_str().unwrap();
             let failed = match kind {

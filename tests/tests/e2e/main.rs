@@ -10,6 +10,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod contract_authorize;
 mod contract_create;
 mod contract_discover;
 mod contract_get;
