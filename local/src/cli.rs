@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::admin_token::{AdminToken, InvalidAdminToken};
 use crate::demo::{self, DemoError};
 use crate::engine::Engine;
+use crate::protected::ProtectedApi;
 use crate::registry::{DEFAULT_PORT, DEFAULT_TABLE_NAME, Options, Registry, StartError};
 
 /// The workspace registry on this machine: API Gateway, Lambda and DynamoDB in one process.
@@ -60,6 +61,9 @@ struct ServeOptions {
     /// Lets workspaces without a parent see each other
     #[arg(long)]
     roots_are_peers: bool,
+    /// Forwards requests with this path prefix to a server on this machine, if the function authorize says yes; may be repeated
+    #[arg(long, value_name = "PREFIX=URL", value_parser = ProtectedApi::parse)]
+    authorize_proxy: Vec<ProtectedApi>,
 }
 
 /// Why the program fails. Each message is one sentence.
@@ -111,6 +115,7 @@ fn policy(text: &str) -> Result<AgentUrlPolicy, &'static str> {
 async fn serve(options: ServeOptions, out: &mut (dyn Write + Send)) -> Result<(), CliError> {
     let mut stop = std::pin::pin!(stop_signal().map_err(CliError::Signals)?);
     let (host, engine) = (options.host, options.engine());
+    let protected = options.authorize_proxy.clone();
     let options = Options {
         host,
         port: options.port,
@@ -122,6 +127,7 @@ async fn serve(options: ServeOptions, out: &mut (dyn Write + Send)) -> Result<()
         },
         agent_url_policy: options.agent_url_policy,
         roots: if options.roots_are_peers { Roots::Peers } else { Roots::Strangers },
+        protected_apis: options.authorize_proxy,
         ..Options::default()
     };
     let registry = tokio::select! {
@@ -131,7 +137,7 @@ async fn serve(options: ServeOptions, out: &mut (dyn Write + Send)) -> Result<()
     if !host.is_loopback() {
         tracing::warn!(%host, "anybody who can reach this address can invoke functions directly");
     }
-    let written = write_welcome(&registry, &engine, out);
+    let written = write_welcome(&registry, &engine, &protected, out);
     if let Err(error) = written {
         tracing::warn!(%error, "standard output cannot be written");
     }
@@ -175,7 +181,12 @@ fn write_admin_token(token: &AdminToken, out: &mut dyn Write) -> io::Result<()> 
     writeln!(out, "SHA-256      {}", token.sha256())
 }
 
-fn write_welcome(registry: &Registry, engine: &Engine, out: &mut dyn Write) -> io::Result<()> {
+fn write_welcome(
+    registry: &Registry,
+    engine: &Engine,
+    protected: &[ProtectedApi],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let url = registry.url();
     let table = registry.table_name();
     let id = format!("try-{}", Uuid::new_v4().simple().to_string().split_at(8).0);
@@ -184,6 +195,9 @@ fn write_welcome(registry: &Registry, engine: &Engine, out: &mut dyn Write) -> i
         Engine::Memory => writeln!(out, "  engine       embedded, in memory: lost when this stops")?,
         Engine::File(path) => writeln!(out, "  engine       embedded, kept in {}", path.display())?,
         Engine::Endpoint(endpoint) => writeln!(out, "  engine       {endpoint}, table {table}")?,
+    }
+    for api in protected {
+        writeln!(out, "  protects     {} at {}", api.prefix(), api.target())?;
     }
     writeln!(out, "  admin token  {}\n", registry.admin_token().expose())?;
     writeln!(out, "Create a workspace, register its agent, read it:\n")?;
@@ -237,6 +251,15 @@ mod tests {
         assert!(parsed(&["--agent-url-policy", "private"]).is_ok());
         let error = parsed(&["--agent-url-policy", "none"]).err().unwrap();
         assert!(error.contains("`public`, `private` or `any`"), "{error}");
+    }
+
+    #[test]
+    fn several_apis_may_be_protected() {
+        let one = "/a/{id}=http://127.0.0.1:1";
+        let two = ["--authorize-proxy", one, "--authorize-proxy", "/b=http://127.0.0.1:2"];
+        assert_eq!(parsed(&two).map(|cli| cli.serve.authorize_proxy.len()), Ok(2));
+        let error = parsed(&["--authorize-proxy", "/a=http://a.example"]).err().unwrap();
+        assert!(error.contains("where HOST is this machine"), "{error}");
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! API Gateway's HTTP API: finds the route, invokes its function with an event, and turns the answer into a response.
+//! API Gateway's HTTP API: finds the route, invokes its function with an event, and turns the answer into a response. Or asks
+//! the function `authorize` about a request to somebody else's API, and forwards it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,18 +8,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, request};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use uuid::Uuid;
 
 use crate::functions::Functions;
 use crate::http_event::{self, Received};
+use crate::protected::{self, Protected, ProtectedApi};
 use crate::request_body::{self, BodyError};
-use crate::route::Routes;
+use crate::route::{RawParameters, Routes};
 
 /// API Gateway's limit for a body, in bytes.
-const MAX_BODY: usize = 10 * 1024 * 1024;
+pub(crate) const MAX_BODY: usize = 10 * 1024 * 1024;
+
+/// The Lambda authorizer of the APIs behind the gateway.
+const AUTHORIZER: &str = "authorize";
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 
@@ -26,6 +31,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("apigw-requestid");
 pub struct Gateway {
     routes: Routes,
     functions: Arc<Functions>,
+    protected: Protected,
     listening: SocketAddr,
 }
 
@@ -40,8 +46,14 @@ pub enum GatewayError {
     Timeout,
     /// The body is larger than [`MAX_BODY`].
     TooLarge,
+    /// What the authorizer is to be asked about is missing.
+    Unauthorized,
+    /// The authorizer said no.
+    Forbidden,
     /// The function failed, or its answer is not a response.
     FunctionFailed,
+    /// The server behind the gateway did not answer in time, or with what cannot be passed on.
+    Unavailable,
 }
 
 impl GatewayError {
@@ -51,7 +63,10 @@ impl GatewayError {
             Self::NotFound => (StatusCode::NOT_FOUND, "Not Found"),
             Self::Timeout => (StatusCode::REQUEST_TIMEOUT, "Request Timeout"),
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "Request Entity Too Large"),
+            Self::Unauthorized => (StatusCode::UNAUTHORIZED, "Unauthorized"),
+            Self::Forbidden => (StatusCode::FORBIDDEN, "Forbidden"),
             Self::FunctionFailed => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error"),
+            Self::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "Service Unavailable"),
         }
     }
 
@@ -77,9 +92,14 @@ impl From<BodyError> for GatewayError {
 }
 
 impl Gateway {
-    /// A gateway in front of the functions.
-    pub fn new(routes: Routes, functions: Arc<Functions>, listening: SocketAddr) -> Self {
-        Self { routes, functions, listening }
+    /// A gateway in front of the functions and of other people's APIs.
+    pub fn new(
+        routes: Routes,
+        functions: Arc<Functions>,
+        protected: Protected,
+        listening: SocketAddr,
+    ) -> Self {
+        Self { routes, functions, protected, listening }
     }
 
     /// Answers one request.
@@ -100,13 +120,16 @@ impl Gateway {
         request_id: &str,
     ) -> Result<Response<Full<Bytes>>, GatewayError> {
         let (parts, body) = request.into_parts();
+        if let Some((api, parameters)) = self.protected.find(parts.uri.path()) {
+            return self.pass_on_if_authorized(api, parameters, &parts, body, peer, request_id).await;
+        }
         let found = self.routes.find(&parts.method, parts.uri.path());
         let (route, parameters) = found.ok_or(GatewayError::NotFound)?;
         let function = self.functions.get(route.function()).ok_or(GatewayError::NotFound)?;
         let (parts, body) = (&parts, &request_body::read(body, MAX_BODY).await?);
-        let listening = self.listening;
-        let received = Received { parts, body, peer, listening, route, parameters, request_id };
-        let event = http_event::event(&received).map_err(|_| GatewayError::BadRequest)?;
+        let (listening, route_key) = (self.listening, &route.key());
+        let received = Received { parts, peer, listening, route_key, parameters, request_id };
+        let event = http_event::event(&received, body).map_err(|_| GatewayError::BadRequest)?;
         let answer = function.invoke(&event, Uuid::new_v4()).await;
         let response = answer.ok().and_then(|answer| http_event::response(&answer));
         response.ok_or_else(|| {
@@ -116,6 +139,31 @@ impl Gateway {
             );
             GatewayError::FunctionFailed
         })
+    }
+
+    /// As API Gateway does it for a route with a Lambda authorizer, whose results are not cached.
+    async fn pass_on_if_authorized(
+        &self,
+        api: &ProtectedApi,
+        parameters: RawParameters<'_>,
+        parts: &request::Parts,
+        body: Incoming,
+        peer: SocketAddr,
+        request_id: &str,
+    ) -> Result<Response<Full<Bytes>>, GatewayError> {
+        let url = protected::url_at(api, parts).ok_or(GatewayError::BadRequest)?;
+        if !protected::has_identity_source(&parts.headers) {
+            return Err(GatewayError::Unauthorized);
+        }
+        let (listening, route_key) = (self.listening, &format!("ANY {}/{{proxy+}}", api.prefix()));
+        let received = Received { parts, peer, listening, route_key, parameters, request_id };
+        let event = http_event::authorizer_event(&received).map_err(|_| GatewayError::BadRequest)?;
+        let authorizer = self.functions.get(AUTHORIZER).ok_or(GatewayError::FunctionFailed)?;
+        let answer = authorizer.invoke(&event, Uuid::new_v4()).await;
+        let caller = protected::caller(&answer.map_err(|_| GatewayError::FunctionFailed)?)?;
+        // Not before: a stranger's body is not worth waiting for.
+        let body = request_body::read(body, MAX_BODY).await?;
+        self.protected.forward(url, parts, &caller, body).await
     }
 }
 

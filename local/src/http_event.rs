@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE, TRANSFER_ENCODING, USER_AGENT};
+use http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST, SET_COOKIE, TRANSFER_ENCODING, USER_AGENT,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version, request};
 use http_body_util::Full;
 use percent_encoding::percent_decode_str;
@@ -20,26 +22,25 @@ use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::functions::ACCOUNT_ID;
-use crate::route::{RawParameters, Route};
+use crate::route::RawParameters;
 
 /// `12/Mar/2020:19:03:58 +0000`.
 const TIME: StaticFormatDescription =
     format_description!("[day]/[month repr:short]/[year]:[hour]:[minute]:[second] +0000");
 
+const API_ID: &str = "local";
 const STAGE: &str = "$default";
 
 /// A request, with what the gateway knows about it.
 pub struct Received<'a> {
     /// The request without its body.
     pub parts: &'a request::Parts,
-    /// Its body.
-    pub body: &'a [u8],
     /// The client's address.
     pub peer: SocketAddr,
     /// The registry's address.
     pub listening: SocketAddr,
-    /// The route that matched.
-    pub route: &'a Route,
+    /// The key of the route that matched.
+    pub route_key: &'a str,
     /// The path's parameters.
     pub parameters: RawParameters<'a>,
     /// The gateway's id of the request.
@@ -53,9 +54,30 @@ pub struct BadRequest;
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PayloadV2<'a> {
+    #[serde(flatten)]
+    request: Description<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<String>,
+    is_base64_encoded: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthorizerPayloadV2<'a> {
+    r#type: &'static str,
+    route_arn: String,
+    identity_source: Vec<String>,
+    #[serde(flatten)]
+    request: Description<'a>,
+}
+
+/// What both payloads say about a request.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Description<'a> {
     version: &'static str,
     route_key: &'a str,
-    raw_path: &'a str,
+    raw_path: String,
     raw_query_string: &'a str,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     cookies: Vec<String>,
@@ -65,9 +87,6 @@ struct PayloadV2<'a> {
     request_context: RequestContext<'a>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     path_parameters: BTreeMap<&'a str, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    body: Option<String>,
-    is_base64_encoded: bool,
 }
 
 #[derive(Serialize)]
@@ -75,8 +94,8 @@ struct PayloadV2<'a> {
 struct RequestContext<'a> {
     account_id: &'static str,
     api_id: &'static str,
-    domain_name: &'a str,
-    domain_prefix: &'a str,
+    domain_name: String,
+    domain_prefix: String,
     http: HttpDescription<'a>,
     request_id: &'a str,
     route_key: &'a str,
@@ -89,59 +108,78 @@ struct RequestContext<'a> {
 #[serde(rename_all = "camelCase")]
 struct HttpDescription<'a> {
     method: &'a str,
-    path: &'a str,
+    path: String,
     protocol: &'static str,
     source_ip: String,
-    user_agent: &'a str,
+    user_agent: String,
 }
 
 /// The function's event, as JSON text.
 ///
 /// # Errors
 /// [`BadRequest`] if the host, the path or a parameter is not well formed.
-pub fn event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
-    let Received { parts, body, peer, listening, route, request_id, .. } = received;
+pub fn event(received: &Received<'_>, body: &[u8]) -> Result<Vec<u8>, BadRequest> {
+    let (body, is_base64_encoded) = encode_body(&received.parts.headers, body);
+    let event = PayloadV2 { request: describe(received)?, body, is_base64_encoded };
+    serde_json::to_vec(&event).map_err(|_| BadRequest)
+}
+
+/// The event with which API Gateway asks a Lambda authorizer about a request, as JSON text.
+///
+/// # Errors
+/// Those of [`event`].
+pub fn authorizer_event(received: &Received<'_>) -> Result<Vec<u8>, BadRequest> {
+    let request = describe(received)?;
+    let (method, path) = (received.parts.method.as_str(), received.parts.uri.path());
+    let identity_source = request.headers.get(AUTHORIZATION.as_str()).cloned();
+    let event = AuthorizerPayloadV2 {
+        r#type: "REQUEST",
+        route_arn: format!("arn:aws:execute-api:us-east-1:{ACCOUNT_ID}:{API_ID}/{STAGE}/{method}{path}"),
+        identity_source: identity_source.into_iter().collect(),
+        request,
+    };
+    serde_json::to_vec(&event).map_err(|_| BadRequest)
+}
+
+fn describe<'a>(received: &Received<'a>) -> Result<Description<'a>, BadRequest> {
+    let Received { parts, peer, listening, route_key, request_id, .. } = *received;
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
     // API Gateway decodes the path for the function.
-    let decoded_path = percent_decode_str(path).decode_utf8_lossy();
-    let domain = domain(&parts.headers, *listening)?;
+    let decoded_path = percent_decode_str(path).decode_utf8_lossy().into_owned();
+    let domain = domain(&parts.headers, listening)?;
     if !is_readable(&domain, &decoded_path, query) {
         return Err(BadRequest);
     }
-    let headers = headers(&parts.headers, &domain, *peer, *listening);
-    let (body, is_base64_encoded) = encode_body(&parts.headers, body);
+    let headers = headers(&parts.headers, &domain, peer, listening);
     let now = OffsetDateTime::now_utc();
-    let event = PayloadV2 {
+    Ok(Description {
         version: "2.0",
-        route_key: &route.key(),
-        raw_path: &decoded_path,
+        route_key,
+        raw_path: decoded_path.clone(),
         raw_query_string: query,
         cookies: cookies(&parts.headers),
         query_string_parameters: query_parameters(query),
         request_context: RequestContext {
             account_id: ACCOUNT_ID,
-            api_id: "local",
-            domain_name: &domain,
-            domain_prefix: domain.split('.').next().unwrap_or_default(),
+            api_id: API_ID,
+            domain_prefix: domain.split('.').next().unwrap_or_default().to_owned(),
+            domain_name: domain,
             http: HttpDescription {
                 method: parts.method.as_str(),
-                path: &decoded_path,
+                path: decoded_path,
                 protocol: protocol(parts.version),
                 source_ip: peer.ip().to_canonical().to_string(),
-                user_agent: headers.get(USER_AGENT.as_str()).map(String::as_str).unwrap_or_default(),
+                user_agent: headers.get(USER_AGENT.as_str()).cloned().unwrap_or_default(),
             },
             request_id,
-            route_key: &route.key(),
+            route_key,
             stage: STAGE,
             time: now.format(&TIME).unwrap_or_default(),
             time_epoch: i64::try_from(now.unix_timestamp_nanos() / 1_000_000).unwrap_or_default(),
         },
         path_parameters: path_parameters(&received.parameters)?,
-        headers: headers.clone(),
-        body,
-        is_base64_encoded,
-    };
-    serde_json::to_vec(&event).map_err(|_| BadRequest)
+        headers,
+    })
 }
 
 /// The request's host. Stricter than HTTP, because a function may show it in a shell command.
@@ -285,6 +323,7 @@ pub fn response(answer: &[u8]) -> Option<Response<Full<Bytes>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::route::Route;
     use http::Request;
     use lambda_http::request::LambdaRequest;
     use lambda_http::{Body, RequestExt};
@@ -295,15 +334,15 @@ mod tests {
         let (parts, ()) = request.method("POST").body(()).unwrap().into_parts();
         let routes = crate::route::Routes::new([route.clone()]).unwrap();
         let (_, parameters) = routes.find(&parts.method, parts.uri.path()).unwrap();
-        event(&Received {
+        let received = Received {
             parts: &parts,
-            body,
             peer: "192.0.2.7:4711".parse().unwrap(),
             listening: "127.0.0.1:9000".parse().unwrap(),
-            route: &route,
+            route_key: &route.key(),
             parameters,
             request_id: "JKJaXmPLvHcESHA=",
-        })
+        };
+        event(&received, body)
     }
 
     fn json_of(request: request::Builder, body: &[u8]) -> Value {
@@ -365,6 +404,40 @@ mod tests {
             "pathParameters": {"id": "a b"},
             "body": "{\"a\":1}",
             "isBase64Encoded": false,
+        });
+        assert_eq!(event, expected);
+    }
+
+    /// As [AWS's page](https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-lambda-authorizer.html) has it.
+    #[test]
+    fn an_authorizer_s_event_has_api_gateway_s_shape() {
+        let request =
+            Request::builder().method("PUT").uri("/things/a%20b/c?x=1").header("Authorization", "Bearer t");
+        let (parts, ()) = request.header("Cookie", "k=1").body(()).unwrap().into_parts();
+        let event = authorizer_event(&Received {
+            parts: &parts,
+            peer: "192.0.2.7:4711".parse().unwrap(),
+            listening: "127.0.0.1:9000".parse().unwrap(),
+            route_key: "ANY /things/{id}/{proxy+}",
+            parameters: vec![("id", "a%20b")],
+            request_id: "JKJaXmPLvHcESHA=",
+        });
+        let mut event: Value = serde_json::from_slice(&event.expect("an event")).unwrap();
+        assert_eq!(event["requestContext"].take()["http"]["method"], "PUT");
+        assert_eq!(event["headers"].take()["authorization"], "Bearer t");
+        let expected = json!({
+            "version": "2.0",
+            "type": "REQUEST",
+            "routeArn": "arn:aws:execute-api:us-east-1:000000000000:local/$default/PUT/things/a%20b/c",
+            "identitySource": ["Bearer t"],
+            "routeKey": "ANY /things/{id}/{proxy+}",
+            "rawPath": "/things/a b/c",
+            "rawQueryString": "x=1",
+            "cookies": ["k=1"],
+            "headers": null,
+            "queryStringParameters": {"x": "1"},
+            "requestContext": null,
+            "pathParameters": {"id": "a b"},
         });
         assert_eq!(event, expected);
     }

@@ -10,6 +10,7 @@
 //! | what is read from `template.yaml` | [`template`], [`route`] |
 //! | setting up and invoking the functions | `functions` |
 //! | API Gateway | `gateway`, `http_event` |
+//! | other people's APIs behind it | `protected` |
 //! | Lambda's Invoke API | `invoke_api` |
 //! | connections, time limits, and the choice between the two APIs | `server`, `request_body` |
 //! | DynamoDB | [`engine`], [`table`] |
@@ -24,6 +25,7 @@ mod functions;
 mod gateway;
 mod http_event;
 mod invoke_api;
+mod protected;
 mod registry;
 mod request_body;
 pub mod route;
@@ -33,4 +35,5 @@ pub mod template;
 
 pub use admin_token::{AdminToken, InvalidAdminToken};
 pub use engine::{EmbeddedEngine, Engine};
+pub use protected::{InvalidProtectedApi, ProtectedApi};
 pub use registry::{Options, Registry, StartError};

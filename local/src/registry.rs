@@ -17,6 +17,7 @@ use crate::engine::{self, EmbeddedEngine, Engine, EngineError};
 use crate::functions::{Functions, Outcome, SetUpError};
 use crate::gateway::Gateway;
 use crate::invoke_api::InvokeApi;
+use crate::protected::{Protected, ProtectedApi};
 use crate::route::{AmbiguousRoute, Routes};
 use crate::server::{Apis, Server};
 use crate::table::{self, TableError};
@@ -47,6 +48,8 @@ pub struct Options {
     pub platform_url: Option<String>,
     /// Where tokens and ids come from.
     pub random: Random,
+    /// Other people's APIs, to which requests go once the function `authorize` has said yes.
+    pub protected_apis: Vec<ProtectedApi>,
     /// The URL at which the functions call the engine, for example of a proxy in front of it. The table is created
     /// directly in the engine.
     pub store_endpoint: Option<String>,
@@ -65,6 +68,7 @@ impl Default for Options {
             roots: Roots::Strangers,
             platform_url: None,
             random: Random::OS,
+            protected_apis: Vec::new(),
             store_endpoint: None,
         }
     }
@@ -90,6 +94,12 @@ pub enum StartError {
     /// The template has routes that cannot be told apart.
     #[error(transparent)]
     Routes(#[from] AmbiguousRoute),
+    /// A prefix leads to the registry itself.
+    #[error("The prefix {0} is one of the registry's own paths: take another one.")]
+    OwnPath(String),
+    /// The client for the APIs behind the gateway cannot be made.
+    #[error("The HTTP client cannot be made: {0}.")]
+    Client(reqwest::Error),
     /// A function does not start.
     #[error(transparent)]
     SetUp(#[from] SetUpError),
@@ -120,6 +130,8 @@ impl Registry {
     /// [`StartError`]. Nothing keeps running then.
     pub async fn start(options: Options) -> Result<Self, StartError> {
         let template = Template::embedded()?;
+        check_prefixes(&template, &options.protected_apis)?;
+        let protected = Protected::new(options.protected_apis).map_err(StartError::Client)?;
         let (listener, listening) = listen(SocketAddr::new(options.host, options.port)).await?;
         let (engine, dynamodb_endpoint) = start_engine(options.engine).await?;
         table::ensure(&dynamodb_endpoint, &options.table_name, &template.table).await?;
@@ -134,7 +146,7 @@ impl Registry {
         let functions = Functions::new(&template, &parameters, &options.table_name, &resources)?;
         let functions = Arc::new(functions);
         let routes = Routes::new(template.functions.into_iter().flat_map(|function| function.routes))?;
-        let gateway = Gateway::new(routes, Arc::clone(&functions), listening);
+        let gateway = Gateway::new(routes, Arc::clone(&functions), protected, listening);
         let invoke_api = InvokeApi::new(Arc::clone(&functions));
         let server = Server::start(listener, Apis { gateway, invoke_api });
         Ok(Self {
@@ -181,6 +193,12 @@ impl Registry {
             engine.stop().await;
         }
     }
+}
+
+fn check_prefixes(template: &Template, apis: &[ProtectedApi]) -> Result<(), StartError> {
+    let mut routes = template.functions.iter().flat_map(|function| &function.routes);
+    let is_own = |api: &&ProtectedApi| routes.any(|route| route.first_segment() == api.first_segment());
+    apis.iter().find(is_own).map_or(Ok(()), |api| Err(StartError::OwnPath(api.prefix())))
 }
 
 /// Starts the engine if it is an embedded one, and returns its URL.
@@ -273,6 +291,16 @@ mod tests {
         let refused = Registry::start(Options { port, ..Options::default() }).await;
         let error = refused.err().expect("in use").to_string();
         assert!(error.starts_with(&format!("Port {port} is already in use: ")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_prefix_of_the_registry_s_own_is_refused() {
+        for prefix in ["/workspaces", "/registry/{id}", "/admin/other"] {
+            let api = ProtectedApi::parse(&format!("{prefix}=http://127.0.0.1:1")).expect(prefix);
+            let options = Options { port: 0, protected_apis: vec![api], ..Options::default() };
+            let error = Registry::start(options).await.err().expect(prefix).to_string();
+            assert!(error.starts_with(&format!("The prefix {prefix} is one of ")), "{error}");
+        }
     }
 
     #[tokio::test]

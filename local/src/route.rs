@@ -49,6 +49,11 @@ impl Route {
         format!("{} {}", self.method, self.path)
     }
 
+    /// The path's first segment.
+    pub(crate) fn first_segment(&self) -> &str {
+        self.path.split('/').nth(1).unwrap_or_default()
+    }
+
     /// The function's name.
     pub(crate) fn function(&self) -> &str {
         &self.function
@@ -56,8 +61,12 @@ impl Route {
 }
 
 fn is_literal_or_parameter(segment: &str) -> bool {
-    let name = segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(segment);
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    is_literal(segment.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(segment))
+}
+
+/// Whether a segment of a path stands for itself, in one way of writing it.
+pub(crate) fn is_literal(segment: &str) -> bool {
+    !segment.is_empty() && segment.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
 }
 
 impl Routes {

@@ -9,7 +9,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use domain::agent_url::AgentUrlPolicy;
 use domain::random::Random;
 use domain::tree::Roots;
-use local::{AdminToken, EmbeddedEngine, Engine, Options, Registry};
+use local::{AdminToken, EmbeddedEngine, Engine, Options, ProtectedApi, Registry};
 use reqwest::Method;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -107,12 +107,14 @@ pub struct Setup {
     pub agent_url_policy: AgentUrlPolicy,
     pub platform_url: Option<String>,
     pub roots: Roots,
+    pub protected_apis: Vec<ProtectedApi>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let (agent_url_policy, roots) = (AgentUrlPolicy::Public, Roots::Strangers);
-        Self { random: Random::OS, agent_url_policy, platform_url: None, roots }
+        let protected_apis = Vec::new();
+        Self { random: Random::OS, agent_url_policy, platform_url: None, roots, protected_apis }
     }
 }
 
@@ -166,6 +168,7 @@ impl World {
             platform_url: setup.platform_url,
             roots: setup.roots,
             random: setup.random,
+            protected_apis: setup.protected_apis,
             store_endpoint: Some(proxy.url().to_owned()),
             ..Options::default()
         })
