@@ -15,6 +15,7 @@ const CREATE: &str = include_str!("../../local/events/create-workspace.json");
 const REGISTER: &str = include_str!("../../local/events/register-refresh.json");
 const MINT: &str = include_str!("../../local/events/admin-mint-token.json");
 const REVOKE: &str = include_str!("../../local/events/admin-revoke.json");
+const AUTHORIZE: &str = include_str!("../../local/events/authorize.json");
 const GET: &str = include_str!("../../local/events/get-workspace.json");
 
 /// The SHA-256 of the admin token that is in the event files.
@@ -47,13 +48,16 @@ pub enum Call {
     OwnerMint,
     OwnerEnd,
     Rotate,
+    Authorize,
 }
 
 impl Call {
     /// The floor first: the others are compared with it.
-    const ALL: [Self; 22] = [
+    const ALL: [Self; 23] = [
         Self::Floor,
         Self::Stock,
+        // On every request to somebody else's API: it comes first.
+        Self::Authorize,
         Self::Create,
         Self::Refresh,
         Self::RefreshByApiToken,
@@ -98,6 +102,7 @@ impl Call {
             Self::State | Self::Get => "get-workspace",
             Self::Discover | Self::Peers(_) => "discover",
             Self::List => "admin-list",
+            Self::Authorize => "authorize",
             Self::OwnerMint | Self::OwnerEnd | Self::Rotate => "owner-tokens",
         }
     }
@@ -125,6 +130,7 @@ impl Call {
             | Self::Remove
             | Self::Get
             | Self::Discover
+            | Self::Authorize
             | Self::List => self.function(),
         }
     }
@@ -132,7 +138,13 @@ impl Call {
     /// The requests to the store that guarantee G13 allows it.
     pub fn store_requests(self) -> usize {
         match self {
-            Self::Floor | Self::Stock | Self::Create | Self::State | Self::Get | Self::Discover => 1,
+            Self::Floor
+            | Self::Stock
+            | Self::Authorize
+            | Self::Create
+            | Self::State
+            | Self::Get
+            | Self::Discover => 1,
             Self::Peers(peers) if peers > 50 => 5,
             Self::Peers(_) => 4,
             Self::Refresh
@@ -168,6 +180,7 @@ impl Call {
             | Self::List
             | Self::EndToken
             | Self::OwnerEnd
+            | Self::Authorize
             | Self::Rotate => 200,
         }
     }
@@ -228,6 +241,7 @@ impl Case {
                     | Call::Peers(_)
                     | Call::List
                     | Call::Rotate
+                    | Call::Authorize
                     | Call::OwnerEnd
                     | Call::EndToken
             );
@@ -363,6 +377,12 @@ impl Case {
                 event["headers"]["x-workspace-id"] = subject.parent_id.as_str().into();
                 event
             }
+            Call::Authorize => {
+                let mut event = read(AUTHORIZE);
+                event["pathParameters"]["workspace_id"] = id.into();
+                event["headers"]["authorization"] = subject.bearer.as_str().into();
+                event
+            }
             Call::Peers(_) => routed(subject, "GET", "GET /registry/{id}/peers"),
             Call::List => {
                 let mut event = of_workspace(read(GET), id);
@@ -424,7 +444,8 @@ impl Case {
     /// An error when the answer is not the expected one: what is measured would be something else.
     pub fn check(&self, answer: &crate::runtime_api::Answer) -> Result<(), String> {
         let json: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if answer.is_error || json["statusCode"] != self.call.status() {
+        let is_authorized = self.call == Call::Authorize && json["isAuthorized"] == true;
+        if answer.is_error || !(is_authorized || json["statusCode"] == self.call.status()) {
             return Err(format!(
                 "{}: unexpected answer {}",
                 self.name(),

@@ -81,6 +81,6 @@ impl Authorize {
             Err(denied) => return Ok(Err(denied)),
         };
         let stored = self.store.get(&id).await?;
-        Ok(authorize(stored.as_ref(), &bearer.hash()))
+        Ok(authorize(stored.as_ref(), &bearer.hash(), Timestamp::now()))
     }
 }

@@ -23,8 +23,8 @@ pub enum Guarantee {
     G14,
     G15,
     G16,
+    G21,
     G22,
-    G23,
     Flip,
     Spec,
 }
@@ -43,8 +43,8 @@ impl Guarantee {
         Self::G14,
         Self::G15,
         Self::G16,
+        Self::G21,
         Self::G22,
-        Self::G23,
         Self::Flip,
         Self::Spec,
     ];
@@ -63,8 +63,8 @@ impl Guarantee {
             Self::G14 => "G14: the source works until the take-over is written, and never both do",
             Self::G15 => "G15: no hand-over and no take-over outlives a cancel that was answered",
             Self::G16 => "G16: while a hand-over is pending nobody else claims",
-            Self::G22 => "G22: only the owner mints, ends and rotates in its own name",
-            Self::G23 => "G23: an owner never undoes an operator's hand-over",
+            Self::G21 => "G21: only the owner mints, ends and rotates in its own name",
+            Self::G22 => "G22: an owner never undoes an operator's hand-over",
             Self::Flip => "flip proof: the target owns, the source's token is dead and stays dead",
             Self::Spec => "the specification allows every write and every answer",
         }
@@ -160,15 +160,15 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     }
     if let Op::Rotate { bearer, .. } | Op::OwnerEnds { bearer, .. } = request.op {
         let is_owner = matches!(bearer, Credential::Token(token) if before.owner() == Some(token));
-        breaks(Guarantee::G22, !is_owner);
-        breaks(Guarantee::G22, after.owner() != before.owner());
-        breaks(Guarantee::G23, kind == Kind::Rotate && pending.is_some() && is_operators(before));
+        breaks(Guarantee::G21, !is_owner);
+        breaks(Guarantee::G21, after.owner() != before.owner());
+        breaks(Guarantee::G22, kind == Kind::Rotate && pending.is_some() && is_operators(before));
     }
     if let Op::Beat { bearer } = request.op {
         // By the clock of the decision, as for a registration.
         let pending = before.pending(request.now);
         let is_next = matches!(bearer, Credential::Token(token) if pending == Some(token));
-        breaks(Guarantee::G22, !is_next || is_operators(before));
+        breaks(Guarantee::G21, !is_next || is_operators(before));
     }
     // A caller may choose the same token again, unless it was the previous owner. It then counts as a new one.
     let generated =

@@ -563,7 +563,7 @@ fn always() -> Vec<(Guarantee, Property<World>)> {
             )),*]
         };
     }
-    properties!(G1, G2, G3, G4, G5, G6, G9, G10, G11, G14, G15, G16, G22, G23, Flip, Spec)
+    properties!(G1, G2, G3, G4, G5, G6, G9, G10, G11, G14, G15, G16, G21, G22, Flip, Spec)
 }
 
 impl World {

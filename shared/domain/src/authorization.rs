@@ -1,6 +1,7 @@
 //! Whether a token opens a route of somebody else's API: one workspace, one bearer, yes or no.
 
 use crate::id::WorkspaceId;
+use crate::time::Timestamp;
 use crate::token::TokenHash;
 use crate::workspace::{Epoch, LiveToken, Stored};
 
@@ -58,10 +59,10 @@ pub fn named_workspace<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<W
 ///
 /// # Errors
 /// [`Denied::NotLive`], also for a workspace that does not exist or was removed: nothing is learned by asking.
-pub fn authorize(stored: Option<&Stored>, bearer: &TokenHash) -> Result<Authorized, Denied> {
+pub fn authorize(stored: Option<&Stored>, bearer: &TokenHash, now: Timestamp) -> Result<Authorized, Denied> {
     match stored {
         Some(Stored::Workspace(workspace)) => {
-            let token = workspace.live_token(bearer).ok_or(Denied::NotLive)?;
+            let token = workspace.live_token(bearer, now).ok_or(Denied::NotLive)?;
             Ok(Authorized { workspace_id: workspace.id.clone(), token, epoch: workspace.epoch })
         }
         Some(Stored::Tombstone(_)) | None => Err(Denied::NotLive),
@@ -71,11 +72,11 @@ pub fn authorize(stored: Option<&Stored>, bearer: &TokenHash) -> Result<Authoriz
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::{hash, open, owned, pending, sealed, stored};
+    use crate::fixtures::{hash, now, open, owned, pending, sealed, stored};
     use crate::workspace::{TokenKind, Tombstone, Workspace};
 
     fn kind(workspace: Workspace, word: &str) -> Result<TokenKind, Denied> {
-        let authorized = authorize(Some(&stored(workspace)), &hash(word))?;
+        let authorized = authorize(Some(&stored(workspace)), &hash(word), now())?;
         assert_eq!((authorized.workspace_id.as_str(), authorized.epoch), ("w", Epoch(7)));
         Ok(authorized.token.kind)
     }
@@ -85,7 +86,7 @@ mod tests {
         assert_eq!(kind(owned(), "owner"), Ok(TokenKind::Owner));
         assert_eq!(kind(owned(), "api"), Ok(TokenKind::Api));
         assert_eq!(kind(open(), "api"), Ok(TokenKind::Api));
-        let owner = authorize(Some(&stored(owned())), &hash("owner")).unwrap();
+        let owner = authorize(Some(&stored(owned())), &hash("owner"), now()).unwrap();
         assert!(owner.token.id.as_str().starts_with("sha256:"));
     }
 
@@ -94,6 +95,7 @@ mod tests {
         for (workspace, word) in [
             (owned(), "previous"),
             (owned(), "made up"),
+            (owned(), "expired"),
             (open(), "owner"),
             (sealed(), "owner"),
             (sealed(), "sealed"),
@@ -104,7 +106,7 @@ mod tests {
         }
         let tombstone = Stored::Tombstone(Tombstone { id: open().id, epoch: Epoch(8) });
         for stored in [None, Some(&tombstone)] {
-            assert_eq!(authorize(stored, &hash("api")), Err(Denied::NotLive));
+            assert_eq!(authorize(stored, &hash("api"), now()), Err(Denied::NotLive));
         }
     }
 

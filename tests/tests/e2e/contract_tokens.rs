@@ -21,6 +21,13 @@ async fn expire(w: &World, id: &str) {
     .await;
 }
 
+/// What another API is told about this token.
+async fn is_authorized(w: &World, id: &str, bearer: &str) -> bool {
+    let event = json!({"version": "2.0", "type": "REQUEST", "routeArn": "arn:aws:execute-api:x:0:y/$default/GET/",
+        "headers": {"authorization": format!("Bearer {bearer}"), "x-workspace-id": id}, "requestContext": {}});
+    w.invoke("authorize", event).await.unwrap()["isAuthorized"] == true
+}
+
 async fn shown(w: &World, id: &str) -> Vec<Value> {
     w.show(id).await["tokens"].as_array().unwrap().clone()
 }
@@ -77,7 +84,9 @@ async fn g20_an_expired_token_is_as_if_never_made() {
         let (chosen, hash) = w.chosen_token();
         assert_eq!(w.mint(&id, json!({"auth_token_sha256": hash})).await.code(), "token_limit_reached");
         assert_eq!(w.register_url(&id, Some(&last), URL).await.status, 200);
+        assert!(is_authorized(w, &id, &last).await);
         expire(w, &id).await;
+        assert!(!is_authorized(w, &id, &last).await);
         assert_eq!(w.register_url(&id, Some(&last), URL).await.code(), "invalid_token");
         assert_eq!(w.get(&format!("/workspaces/{id}"), Some(&last)).await.code(), "invalid_token");
         assert_eq!(w.state(&id, Some(&last)).await.code(), "invalid_token");
@@ -115,6 +124,7 @@ async fn an_operator_ends_one_token() {
         assert_eq!((repeated.epoch(), &repeated.json["revoked"]), (4, &json!(0)));
         assert_eq!(w.end_token(&id, api_id, json!({})).await.json["revoked"], 0);
         assert_eq!(w.register_url(&id, Some(&api.token()), URL).await.code(), "invalid_token");
+        assert!(!is_authorized(w, &id, &api.token()).await);
         for token in [&other, &owner] {
             assert_eq!(w.register_url(&id, Some(token), URL).await.status, 200);
         }
@@ -137,7 +147,7 @@ async fn an_operator_ends_one_token() {
 }
 
 #[tokio::test]
-async fn g22_an_owner_mints_and_ends_api_tokens() {
+async fn g21_an_owner_mints_and_ends_api_tokens() {
     test(async |w| {
         let (id, owner) = w.spawned().await;
         let path = format!("/workspaces/{id}/tokens");
@@ -176,7 +186,7 @@ async fn g22_an_owner_mints_and_ends_api_tokens() {
 
 /// An owner's calls leave the command that an operator may repeat.
 #[tokio::test]
-async fn g22_an_owner_s_calls_leave_an_operator_s_command() {
+async fn g21_an_owner_s_calls_leave_an_operator_s_command() {
     test(async |w| {
         let (id, _) = w.spawned().await;
         let revoked = w.revoke(&id, json!({"operation_id": "op"})).await.epoch();
@@ -194,7 +204,7 @@ async fn g22_an_owner_s_calls_leave_an_operator_s_command() {
 
 /// The first use of the next token, in a registration or a heartbeat, ends the old one in the same write.
 #[tokio::test]
-async fn g23_an_owner_rotates_its_token() {
+async fn g22_an_owner_rotates_its_token() {
     test(async |w| {
         let (id, mut owner) = w.spawned().await;
         assert_eq!(w.register_url(&id, Some(&owner), URL).await.status, 200);
@@ -218,6 +228,7 @@ async fn g23_an_owner_rotates_its_token() {
             assert_eq!((&shown["owner_epoch"], &shown["url"]), (&first_use.json["epoch"], &json!(URL)));
             assert_eq!(shown["tokens"][0]["token_id"], rotating.json["token_id"]);
             assert_eq!(w.beat(&id, Some(&owner)).await.code(), "invalid_token");
+            assert!(is_authorized(w, &id, &next).await && !is_authorized(w, &id, &owner).await);
             owner = next;
         }
     })
@@ -225,7 +236,7 @@ async fn g23_an_owner_rotates_its_token() {
 }
 
 #[tokio::test]
-async fn g23_the_newest_wish_counts_until_it_expires() {
+async fn g22_the_newest_wish_counts_until_it_expires() {
     test(async |w| {
         let (id, owner) = w.spawned().await;
         let first = w.rotate(&id, &owner, json!({})).await.token();
@@ -246,7 +257,7 @@ async fn g23_the_newest_wish_counts_until_it_expires() {
 }
 
 #[tokio::test]
-async fn g23_an_owner_never_undoes_an_operator_s_hand_over() {
+async fn g22_an_owner_never_undoes_an_operator_s_hand_over() {
     test(async |w| {
         let (id, owner) = w.spawned().await;
         let mine = w.rotate(&id, &owner, json!({})).await.token();
@@ -279,7 +290,7 @@ async fn g23_an_owner_never_undoes_an_operator_s_hand_over() {
 
 /// Whatever is lost on the way, the owner still has a token that works.
 #[tokio::test]
-async fn g23_a_lost_reply_locks_nobody_out() {
+async fn g22_a_lost_reply_locks_nobody_out() {
     test(async |w| {
         let (id, owner) = w.spawned().await;
         w.proxy.spoil_next("UpdateItem", Fault::DropReply);
@@ -310,7 +321,7 @@ async fn g23_a_lost_reply_locks_nobody_out() {
 
 /// Two holders of one token rotate at once: each is told the truth, and the token works until one of the next is used.
 #[tokio::test]
-async fn g23_two_rotators_at_once_are_told_the_truth() {
+async fn g22_two_rotators_at_once_are_told_the_truth() {
     test(async |w| {
         let (id, owner) = w.spawned().await;
         for _ in 0..5 {

@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn g22_an_owner_ends_api_tokens_of_its_own_and_nothing_else() {
+    fn g21_an_owner_ends_api_tokens_of_its_own_and_nothing_else() {
         let (write, ended) = decide(&by("owner", "api"), &owned()).unwrap();
         let write = write.unwrap();
         assert!(ended.was_live && changes(&write, &Change::RemoveApiToken(hash("api"))));

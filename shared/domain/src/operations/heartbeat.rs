@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn g23_the_next_token_takes_over_by_a_heartbeat() {
+    fn g22_the_next_token_takes_over_by_a_heartbeat() {
         let (write, answer) = decide(&beat("next"), &rotating()).unwrap();
         let write = write.unwrap();
         let epoch = owned().epoch.next();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn g22_only_an_operator_and_the_owner_mint() {
+    fn g21_only_an_operator_and_the_owner_mint() {
         let by = |bearer: &str| MintToken { caller: Caller::Bearer(hash(bearer)), ..mint(None) };
         assert!(decide(&by("owner"), &owned()).is_ok());
         assert_eq!(decide(&by("api"), &owned()).err(), Some(Refusal::InsufficientScope));

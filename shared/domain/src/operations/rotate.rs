@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn g23_an_owner_names_its_next_token() {
+    fn g22_an_owner_names_its_next_token() {
         assert_eq!(named(&rotate("owner", Some("new")), &owned()).unwrap().hash, hash("new"));
         assert!(named(&rotate("owner", None), &owned()).unwrap().prefix.is_some());
         let rotating = Workspace { successor: Some(by_owner("next")), ..owned() };
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn g23_an_owner_never_replaces_an_operator_s_hand_over() {
+    fn g22_an_owner_never_replaces_an_operator_s_hand_over() {
         for chosen in [None, Some("new"), Some("successor")] {
             let call = rotate("owner", chosen);
             assert_eq!(named(&call, &pending(owned())), Err(Refusal::HandOverPending));
