@@ -457,6 +457,20 @@ impl World {
         self.put(item).await;
     }
 
+    /// Moves the expiry of every API token that has one into the past.
+    pub async fn expire_api_tokens(&self, id: &str) {
+        self.tamper(id, |item| {
+            let Some(AttributeValue::M(tokens)) = item.get_mut("api_tokens") else { panic!("no tokens") };
+            for token in tokens.values_mut() {
+                let AttributeValue::M(token) = token else { panic!("no token") };
+                if token.contains_key("expires") {
+                    token.insert("expires".to_owned(), AttributeValue::N("1".to_owned()));
+                }
+            }
+        })
+        .await;
+    }
+
     /// Runs one call and tells the requests to the store that it made.
     pub async fn requests_of(&self, call: impl Future<Output = Reply>) -> (Reply, Vec<String>) {
         self.proxy.take_seen();

@@ -126,10 +126,28 @@ async fn g20_an_ended_token_opens_nothing_from_the_answer_on() {
         assert_eq!(w.register_url(&id, Some(&successor), "https://b.example").await.status, 200);
         opens_nothing(w, &id, &owner).await;
         opens(&id, &successor).await;
+        // An API token expires, or ends alone.
+        for ended_alone in [false, true] {
+            let minted = w.mint(&id, json!({"expires_in_seconds": 60})).await;
+            let (api, token_id) = (minted.token(), minted.json["token_id"].as_str().unwrap().to_owned());
+            opens(&id, &api).await;
+            if ended_alone {
+                assert_eq!(w.owner_ends(&id, &successor, &token_id).await.json["revoked"], 1);
+            } else {
+                w.expire_api_tokens(&id).await;
+            }
+            opens_nothing(w, &id, &api).await;
+        }
+        // A rotation ends the old token when the next one is first used.
+        let next = w.rotate(&id, &successor, json!({})).await.token();
+        refused(&notes(w, &id, Some(&next)).await, 403, "Forbidden");
+        assert_eq!(w.beat(&id, Some(&next)).await.status, 200);
+        opens_nothing(w, &id, &successor).await;
+        opens(&id, &next).await;
         // A removal ends all.
         let api = w.mint(&id, json!({})).await.token();
         assert_eq!(w.remove(&id, json!({})).await.status, 200);
-        for token in [&owner, &api, &successor] {
+        for token in [&owner, &api, &successor, &next] {
             opens_nothing(w, &id, token).await;
         }
     })

@@ -7,20 +7,6 @@ use tests::world::{World, sha256, test};
 
 const URL: &str = "https://a.example";
 
-/// Moves the expiry of every API token into the past.
-async fn expire(w: &World, id: &str) {
-    w.tamper(id, |item| {
-        let Some(AttributeValue::M(tokens)) = item.get_mut("api_tokens") else { panic!("no tokens") };
-        for token in tokens.values_mut() {
-            let AttributeValue::M(token) = token else { panic!("no token") };
-            if token.contains_key("expires") {
-                token.insert("expires".to_owned(), AttributeValue::N("1".to_owned()));
-            }
-        }
-    })
-    .await;
-}
-
 /// What another API is told about this token.
 async fn is_authorized(w: &World, id: &str, bearer: &str) -> bool {
     let event = json!({"version": "2.0", "type": "REQUEST", "routeArn": "arn:aws:execute-api:x:0:y/$default/GET/",
@@ -85,7 +71,7 @@ async fn g20_an_expired_token_is_as_if_never_made() {
         assert_eq!(w.mint(&id, json!({"auth_token_sha256": hash})).await.code(), "token_limit_reached");
         assert_eq!(w.register_url(&id, Some(&last), URL).await.status, 200);
         assert!(is_authorized(w, &id, &last).await);
-        expire(w, &id).await;
+        w.expire_api_tokens(&id).await;
         assert!(!is_authorized(w, &id, &last).await);
         assert_eq!(w.register_url(&id, Some(&last), URL).await.code(), "invalid_token");
         assert_eq!(w.get(&format!("/workspaces/{id}"), Some(&last)).await.code(), "invalid_token");
@@ -99,10 +85,10 @@ async fn g20_an_expired_token_is_as_if_never_made() {
         assert_eq!(w.mint(&id, body.clone()).await.status, 201);
         let item = w.item(&id).await.unwrap();
         assert_eq!(item["api_tokens"].as_m().unwrap().len(), 1, "the expired ones are gone");
-        expire(w, &id).await;
+        w.expire_api_tokens(&id).await;
         assert_eq!(w.mint(&id, body).await.status, 201, "an expired hash can be minted again");
         assert_eq!(w.register_url(&id, Some(&chosen), URL).await.status, 200);
-        expire(w, &id).await;
+        w.expire_api_tokens(&id).await;
         assert_eq!(w.revoke(&id, json!({})).await.json["revoked"], 1, "an expired token is not counted");
         assert_eq!(w.register_url(&id, Some(&owner), URL).await.code(), "invalid_token");
     })
