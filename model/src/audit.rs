@@ -136,7 +136,9 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
     breaks(Guarantee::G2, kind == Kind::Claim && before.owner().is_some());
     let makes_token = matches!(kind, Kind::Claim | Kind::TakeOver | Kind::Mint);
     breaks(Guarantee::G3, makes_token && effect.overtaken.by_revoke);
-    let ended = tokens(before) - tokens(after).min(tokens(before));
+    // An expired token counts for nothing.
+    let count = |spec: &Spec| usize::from(spec.owner().is_some()) + spec.api_tokens(request.now);
+    let ended = count(before) - count(after).min(count(before));
     if let (Kind::Revoke, Op::Revoke { scope, successor, .. }) = (kind, request.op) {
         let owner_ends = scope != Scope::Api;
         breaks(Guarantee::G3, owner_ends && after.door != Door::Open);
@@ -149,8 +151,8 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
             Credential::Token(token) => (token, true),
             Credential::HashOf(token) => (token, false),
         };
-        let has_role =
-            is_token && (before.is_live(token) || before.successor.is_some_and(|s| s.token == token));
+        let has_role = is_token
+            && (before.is_live(token, request.now) || before.successor.is_some_and(|s| s.token == token));
         let was_issued = is_token && past.issued & token.bit() != 0;
         let was_revoked = past.revoked & token.bit() != 0;
         breaks(Guarantee::G11, !has_role && !was_issued);
@@ -194,7 +196,7 @@ pub fn effect(past: &mut Past, effect: &Effect<'_>) -> u32 {
             _ => kind == Kind::TakeOver,
         };
         breaks(Guarantee::G14, !ends_owner && after.owner() != Some(owner));
-        breaks(Guarantee::G14, kind == Kind::TakeOver && after.is_live(owner));
+        breaks(Guarantee::G14, kind == Kind::TakeOver && after.is_live(owner, request.now));
     }
     let hands_over = matches!(kind, Kind::TakeOver | Kind::HandOver);
     breaks(Guarantee::G15, hands_over && effect.overtaken.by_cancel);
@@ -294,7 +296,7 @@ pub fn answer(
         }
         Answer::Refused(Why::InvalidToken) => {
             if let Op::Register { bearer: Some(Credential::Token(token)), .. } = request.op {
-                breaks(Guarantee::G14, spec.is_live(token));
+                breaks(Guarantee::G14, spec.is_live(token, request.now));
             }
         }
         // Refused because of its own effect, or that of a call that it repeats.
@@ -356,7 +358,7 @@ fn is_allowed(seen: &Entry, request: Request, write: Option<Write>, said: Answer
             spec.successor.map(|next| next.token) == token.or(chosen) && spec.epoch == epoch
         }
         (Answer::Ended { was_live: true, epoch }, Op::OwnerEnds { token, .. }) => {
-            !spec.is_live(token) && spec.epoch == epoch
+            !spec.is_live(token, request.now) && spec.epoch == epoch
         }
         // Its token may have ended since.
         (Answer::Created { .. }, _) => is_created_in(seen, request.call),
@@ -372,8 +374,4 @@ pub fn issued(spec: &Spec) -> u64 {
 
 fn is_operators(spec: &Spec) -> bool {
     spec.successor.is_some_and(|next| next.by == NamedBy::Operator)
-}
-
-fn tokens(spec: &Spec) -> usize {
-    usize::from(spec.owner().is_some()) + spec.api.len()
 }

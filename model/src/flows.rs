@@ -186,14 +186,11 @@ impl Flows {
             Op::Register { bearer, chosen, place } => {
                 self.drive(request, self.register(request, bearer, chosen, place), seen)
             }
-            Op::Mint { chosen } => {
+            Op::Mint { chosen, expires } => {
+                let expires = expires.then(|| request.now.expiry());
                 let chosen = chosen.map(|token| token.hash().clone());
                 let (caller, random) = (Caller::Operator, self.random(request.call));
-                self.drive(
-                    request,
-                    MintToken { caller, name: None, expires: None, chosen, now, random },
-                    seen,
-                )
+                self.drive(request, MintToken { caller, name: None, expires, chosen, now, random }, seen)
             }
             Op::Revoke { scope, successor: named, name, expected } => {
                 let scope = match scope {

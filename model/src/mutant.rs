@@ -137,6 +137,10 @@ mutants! {
     EndOnlyTheLive,
     /// An owner may end its own token.
     OwnerEndsItself,
+    /// A refresh does not look at an API token's expiry.
+    ExpiredIsLive,
+    /// A mint takes an expired token for a live one.
+    ExpiredIsMinted,
     /// The flip proof does not compare the owner's epoch.
     ProofWithoutEpoch,
     /// The flip proof does not ask who registered.
@@ -331,6 +335,9 @@ impl Mutant {
             (Self::PreviousOwnerReturns, Op::Register { bearer: None, .. })
             | (Self::PreviousOwnerSucceeds, Op::HandOver { .. }) => seen.previous_owner = None,
             (Self::OwnerMintedAgain, Op::Mint { .. }) => seen.owner = None,
+            (Self::ExpiredIsLive, Op::Register { .. }) | (Self::ExpiredIsMinted, Op::Mint { .. }) => {
+                seen.api_tokens.values_mut().for_each(|token| token.expires = None);
+            }
             (Self::RotateByAnybody, Op::Rotate { bearer, .. }) => {
                 let (hash, minted_at) = (OwnerHash::Token(bearer.hash()), Timestamp::UNIX_EPOCH);
                 seen.owner = Some(Owner { hash, prefix: None, minted_at, epoch: seen.epoch });

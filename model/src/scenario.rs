@@ -100,7 +100,7 @@ fn cancel(name: u16, expected: Option<u64>, tries: u8) -> Step {
 }
 
 fn mint(chosen: Option<Token>, tries: u8) -> Step {
-    op(Op::Mint { chosen }, tries)
+    op(Op::Mint { chosen, expires: false }, tries)
 }
 
 /// A workspace with an open door. It has registered from the source's place.
@@ -174,6 +174,7 @@ pub fn all() -> Vec<Scenario> {
         rotation(),
         rotation_and_hand_over(),
         one_token(),
+        expiry(),
     ]
 }
 
@@ -320,6 +321,33 @@ fn one_token() -> Scenario {
         ..scenario(
             "one-token",
             "the owner ends an API token, an admin ends the owner's, another mints and ends an API token; a target claims",
+            &shared,
+            clients,
+        )
+    }
+}
+
+/// An API token expires while it is used, minted again and ended.
+fn expiry() -> Scenario {
+    let expiring = ApiToken { expires: Some(Time::Early.expiry()), ..api_token() };
+    let shared = Workspace {
+        api_tokens: [(Token::CALLER.hash().clone(), expiring)].into(),
+        ..owned_by(Token::SOURCE)
+    };
+    let mint = |chosen| op(Op::Mint { chosen, expires: true }, 1);
+    let owner = Credential::Token(Token::SOURCE);
+    let clients = vec![
+        client("caller", vec![register(bearer(Token::CALLER), Place::CALLER, 1)]),
+        client("owner", vec![op(Op::OwnerEnds { bearer: owner, token: Token::CALLER }, 1)]),
+        client("admin", vec![mint(Some(Token::CALLER)), mint(None)]),
+        client("another admin", vec![revoke(0, Scope::Api, None, 1)]),
+    ];
+    Scenario {
+        ticks: true,
+        goal: vec![(0, 0), (1, 0), (2, 1)],
+        ..scenario(
+            "expiry",
+            "an API token expires while its holder refreshes, an admin mints it again, the owner and another admin end it",
             &shared,
             clients,
         )

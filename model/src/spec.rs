@@ -18,7 +18,10 @@ pub struct Spec {
     pub door: Door,
     /// The owner before this one. No caller may choose it again.
     pub previous: Option<Token>,
+    /// The API tokens that are stored. Those that have expired are as if never minted.
     pub api: BTreeSet<Token>,
+    /// Those of them that expire between the two times.
+    pub expiring: BTreeSet<Token>,
     pub successor: Option<Successor>,
     /// What the last registration said.
     pub place: Option<Place>,
@@ -103,6 +106,8 @@ pub enum Op {
     },
     Mint {
         chosen: Option<Token>,
+        /// Whether the token expires, if it is minted early.
+        expires: bool,
     },
     Revoke {
         scope: Scope,
@@ -328,6 +333,7 @@ impl Spec {
             door: Door::Open,
             previous: None,
             api: BTreeSet::new(),
+            expiring: BTreeSet::new(),
             successor: None,
             place: None,
             by: None,
@@ -351,8 +357,22 @@ impl Spec {
     }
 
     /// Whether a bearer of this token may read and refresh.
-    pub fn is_live(&self, token: Token) -> bool {
-        self.owner() == Some(token) || self.api.contains(&token)
+    pub fn is_live(&self, token: Token, now: Time) -> bool {
+        self.owner() == Some(token) || self.is_api_token(token, now)
+    }
+
+    /// Whether this is an API token that has not expired.
+    fn is_api_token(&self, token: Token, now: Time) -> bool {
+        self.api.contains(&token) && !self.has_expired(token, now)
+    }
+
+    fn has_expired(&self, token: Token, now: Time) -> bool {
+        now == Time::Late && self.expiring.contains(&token)
+    }
+
+    /// How many API tokens have not expired.
+    pub fn api_tokens(&self, now: Time) -> usize {
+        self.api.iter().filter(|token| !self.has_expired(**token, now)).count()
     }
 
     /// Whether this is the last command.
@@ -382,7 +402,9 @@ impl Spec {
             Op::Create(first) => self.create(first, fresh),
             Op::Revoke { .. } if self.life == Life::Absent => Answer::Revoked { ended: 0, epoch: None },
             // A caller who may not read cannot tell an absent workspace from somebody else's.
-            Op::Show { bearer: Some(bearer) } if !self.accepts(bearer) => Answer::Refused(Why::InvalidToken),
+            Op::Show { bearer: Some(bearer) } if !self.accepts(bearer, now) => {
+                Answer::Refused(Why::InvalidToken)
+            }
             // To others, a removed workspace looks like an absent one.
             Op::Discover if self.life != Life::Live => Answer::Refused(Why::NotFound),
             _ if self.life == Life::Absent => Answer::Refused(Why::NotFound),
@@ -392,18 +414,18 @@ impl Spec {
             Op::Register { bearer: None, chosen, place } => {
                 self.register_without_bearer(chosen, place, now, fresh)
             }
-            Op::Mint { chosen } => self.mint(chosen, now, fresh),
+            Op::Mint { chosen, expires } => self.mint(chosen, expires, now, fresh),
             Op::Revoke { scope, successor, name, expected } => {
                 self.revoke(scope, successor, name, expected, now)
             }
             Op::HandOver { successor, name, expected } => self.hand_over(successor, name, expected, now),
             Op::Cancel { name, expected } => self.cancel(name, expected),
             Op::Remove { expected } => self.remove(expected),
-            Op::Show { .. } => self.show(),
+            Op::Show { .. } => self.show(now),
             Op::Discover => Answer::Discovered { epoch: self.epoch, place: self.place },
             Op::Beat { bearer } => self.beat(bearer, now),
-            Op::EndToken { token, name, expected } => self.end_token(token, name, expected),
-            Op::OwnerEnds { bearer, token } => self.owner_ends(bearer, token),
+            Op::EndToken { token, name, expected } => self.end_token(token, name, expected, now),
+            Op::OwnerEnds { bearer, token } => self.owner_ends(bearer, token, now),
             Op::Rotate { bearer, chosen } => self.rotate(bearer, chosen, now, fresh),
         }
     }
@@ -412,7 +434,7 @@ impl Spec {
     fn create(&mut self, first: First, fresh: Token) -> Answer {
         if self.life != Life::Absent {
             return match first {
-                First::Chosen(token) if self.is_live(token) => Answer::Created { token: None },
+                First::Chosen(token) if self.is_live(token, Time::Early) => Answer::Created { token: None },
                 _ => Answer::Refused(Why::Exists),
             };
         }
@@ -432,7 +454,7 @@ impl Spec {
         let Credential::Token(token) = bearer else { return Answer::Refused(Why::InvalidToken) };
         if self.owner() == Some(token) {
             self.refresh(place, By::Owner);
-        } else if self.api.contains(&token) {
+        } else if self.is_api_token(token, now) {
             self.refresh(place, By::Api);
         } else if self.pending(now) == Some(token) {
             self.take_over(token);
@@ -468,15 +490,25 @@ impl Spec {
         Answer::Registered { epoch: self.epoch, token: chosen.is_none().then_some(fresh) }
     }
 
-    fn mint(&mut self, chosen: Option<Token>, now: Time, fresh: Token) -> Answer {
+    /// Removes the tokens that have expired.
+    fn mint(&mut self, chosen: Option<Token>, expires: bool, now: Time, fresh: Token) -> Answer {
         match chosen {
-            Some(token) if self.api.contains(&token) => return Answer::Minted { token: None },
+            Some(token) if self.is_api_token(token, now) => return Answer::Minted { token: None },
             Some(token) if self.is_known(token, now) => return Answer::Refused(Why::HashInUse),
-            _ if self.api.len() >= API_TOKENS => return Answer::Refused(Why::TokenLimitReached),
+            _ if self.api_tokens(now) >= API_TOKENS => return Answer::Refused(Why::TokenLimitReached),
             _ => {}
         }
         self.epoch += 1;
-        self.api.insert(chosen.unwrap_or(fresh));
+        if now == Time::Late {
+            for expired in std::mem::take(&mut self.expiring) {
+                self.api.remove(&expired);
+            }
+        }
+        let token = chosen.unwrap_or(fresh);
+        self.api.insert(token);
+        if expires && now == Time::Early {
+            self.expiring.insert(token);
+        }
         Answer::Minted { token: chosen.is_none().then_some(fresh) }
     }
 
@@ -511,8 +543,9 @@ impl Spec {
             self.successor = successor.map(|token| Successor { token, named: now, by: NamedBy::Operator });
         }
         if scope != Scope::Owner {
-            ended += self.api.len();
+            ended += self.api_tokens(now);
             self.api.clear();
+            self.expiring.clear();
         }
         self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended: Some(ended) });
         Answer::Revoked { ended, epoch: Some(self.epoch) }
@@ -577,13 +610,13 @@ impl Spec {
         Answer::Removed { epoch }
     }
 
-    fn show(&self) -> Answer {
+    fn show(&self, now: Time) -> Answer {
         let owner_epoch = match self.door {
             Door::Owned(_, since) => Some(since),
             Door::Sealed => Some(1),
             Door::Open => None,
         };
-        let tokens = usize::from(self.owner().is_some()) + self.api.len();
+        let tokens = usize::from(self.owner().is_some()) + self.api_tokens(now);
         let (epoch, place, by, beat) = (self.epoch, self.place, self.by, self.owner());
         Answer::Shown { epoch, owner_epoch, place, by, tokens, beat }
     }
@@ -603,23 +636,23 @@ impl Spec {
         {
             self.take_over(token);
         }
-        match self.why_not_owner(bearer) {
+        match self.why_not_owner(bearer, now) {
             Some(why) => Answer::Refused(why),
             None => Answer::Beaten { epoch: self.epoch },
         }
     }
 
     /// Why this bearer may not do what only the owner may.
-    fn why_not_owner(&self, bearer: Credential) -> Option<Why> {
+    fn why_not_owner(&self, bearer: Credential, now: Time) -> Option<Why> {
         match bearer {
             Credential::Token(token) if self.owner() == Some(token) => None,
-            Credential::Token(token) if self.api.contains(&token) => Some(Why::InsufficientScope),
+            Credential::Token(token) if self.is_api_token(token, now) => Some(Why::InsufficientScope),
             Credential::Token(_) | Credential::HashOf(_) => Some(Why::InvalidToken),
         }
     }
 
     /// Ending the owner's token opens the door, as a revoke of the owner does.
-    fn end_token(&mut self, token: Token, name: CommandName, expected: Option<u64>) -> Answer {
+    fn end_token(&mut self, token: Token, name: CommandName, expected: Option<u64>, now: Time) -> Answer {
         let kind = CommandKind::EndToken(token);
         if let Some(made) = self.last_command.filter(|made| made.name == name) {
             return if made.kind == kind {
@@ -632,33 +665,43 @@ impl Spec {
             return Answer::Refused(Why::EpochChanged);
         }
         self.epoch += 1;
-        let was_live = self.is_live(token);
+        let was_live = self.is_live(token, now);
         if self.owner() == Some(token) {
             self.previous = Some(token);
             self.door = Door::Open;
             self.successor = None;
         }
-        self.api.remove(&token);
+        self.end_api_token(token, now);
         let ended = Some(usize::from(was_live));
         self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended });
         Answer::Ended { was_live, epoch: self.epoch }
     }
 
     /// The operator's last command stays remembered.
-    fn owner_ends(&mut self, bearer: Credential, token: Token) -> Answer {
-        if let Some(why) = self.why_not_owner(bearer) {
+    fn owner_ends(&mut self, bearer: Credential, token: Token, now: Time) -> Answer {
+        if let Some(why) = self.why_not_owner(bearer, now) {
             return Answer::Refused(why);
         }
         if self.owner() == Some(token) {
             return Answer::Refused(Why::InsufficientScope);
         }
         self.epoch += 1;
-        Answer::Ended { was_live: self.api.remove(&token), epoch: self.epoch }
+        Answer::Ended { was_live: self.end_api_token(token, now), epoch: self.epoch }
+    }
+
+    /// Returns whether it was live.
+    fn end_api_token(&mut self, token: Token, now: Time) -> bool {
+        let is_live = self.is_api_token(token, now);
+        if is_live {
+            self.api.remove(&token);
+            self.expiring.remove(&token);
+        }
+        is_live
     }
 
     /// An owner's newest wish counts, but an operator's hand-over stays.
     fn rotate(&mut self, bearer: Credential, chosen: Option<Token>, now: Time, fresh: Token) -> Answer {
-        if let Some(why) = self.why_not_owner(bearer) {
+        if let Some(why) = self.why_not_owner(bearer, now) {
             return Answer::Refused(why);
         }
         let pending = self.pending(now);
@@ -675,8 +718,8 @@ impl Spec {
     }
 
     /// Whether this credential may read. A hash is no token.
-    fn accepts(&self, bearer: Credential) -> bool {
-        matches!(bearer, Credential::Token(token) if self.is_live(token))
+    fn accepts(&self, bearer: Credential, now: Time) -> bool {
+        matches!(bearer, Credential::Token(token) if self.is_live(token, now))
     }
 
     /// Sets what the last registration said.
@@ -687,6 +730,6 @@ impl Spec {
 
     /// A token that is live, is the pending successor or was the previous owner cannot be chosen.
     fn is_known(&self, token: Token, now: Time) -> bool {
-        self.is_live(token) || self.pending(now) == Some(token) || self.previous == Some(token)
+        self.is_live(token, now) || self.pending(now) == Some(token) || self.previous == Some(token)
     }
 }

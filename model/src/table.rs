@@ -303,6 +303,12 @@ fn workspace_as_specified(workspace: &Workspace) -> Spec {
         door,
         previous: workspace.previous_owner.as_ref().map(Token::of),
         api: workspace.api_tokens.keys().map(Token::of).collect(),
+        expiring: workspace
+            .api_tokens
+            .iter()
+            .filter(|(_, token)| token.expires == Some(Time::Early.expiry()))
+            .map(|(hash, _)| Token::of(hash))
+            .collect(),
         successor: workspace.successor.as_ref().map(|successor| Successor {
             token: Token::of(&successor.hash),
             named: Time::of_expiry(successor.expires),

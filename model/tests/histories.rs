@@ -134,7 +134,7 @@ fn late_refresh(fence: u64) -> History {
         tokens: 0,
         beat: None,
     };
-    calls(&mut history, &[(Op::Mint { chosen: None }, Answer::Minted { token: Some(MADE) })]);
+    calls(&mut history, &[(Op::Mint { chosen: None, expires: false }, Answer::Minted { token: Some(MADE) })]);
     unconfirmed(&mut history, StoreChange::Refresh(By::Api, Place::CALLER), fence);
     let read = Op::Show { bearer: None };
     calls(
@@ -157,7 +157,7 @@ fn g3_a_late_refresh_does_not_outlive_a_revoke() {
 /// A mint gives up. Its write may have met a later epoch, or not.
 fn contended_mint(fence: u64) -> History {
     let mut history = opened();
-    let mint = Op::Mint { chosen: Some(Token::CALLER) };
+    let mint = Op::Mint { chosen: Some(Token::CALLER), expires: false };
     let call = history.begin(Recorded::Call(mint), None);
     let write = Recorded::Write(StoreWrite { change: StoreChange::Mint(Token::CALLER), fence: Some(fence) });
     let write = history.begin(write, None);
@@ -177,7 +177,7 @@ fn g6_a_call_gives_up_only_if_the_workspace_changed() {
 #[test]
 fn g8_a_token_is_shown_once() {
     let mut history = opened();
-    let minted = (Op::Mint { chosen: None }, Answer::Minted { token: Some(MADE) });
+    let minted = (Op::Mint { chosen: None, expires: false }, Answer::Minted { token: Some(MADE) });
     calls(&mut history, &[minted]);
     assert!(history.unexpected.is_empty());
     calls(&mut history, &[minted]);

@@ -68,6 +68,8 @@ const FOUND: &[(Mutant, &str, Guarantee, u8)] = &[
     (Mutant::EndNotRecognised, "one-token", Guarantee::G6, 1),
     (Mutant::EndOnlyTheLive, "one-token", Guarantee::G3, 0),
     (Mutant::OwnerEndsItself, "one-token", Guarantee::G21, 0),
+    (Mutant::ExpiredIsLive, "expiry", Guarantee::Spec, 0),
+    (Mutant::ExpiredIsMinted, "expiry", Guarantee::Spec, 0),
     (Mutant::ProofWithoutEpoch, "same-place", Guarantee::Flip, 0),
     (Mutant::ProofWithoutOwner, "two-revokes", Guarantee::Flip, 0),
     (Mutant::ProofWithoutUrl, "revoke", Guarantee::Flip, 0),

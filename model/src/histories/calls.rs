@@ -117,7 +117,7 @@ fn parts(op: &Op, workspace: &str, parent: &Parent, admin: &str, texts: &mut Tex
             let bearer = bearer.and_then(|bearer| presented(bearer, workspace, texts));
             ("POST", "/registry/register".to_owned(), bearer, Some(body))
         }
-        Op::Mint { chosen } => {
+        Op::Mint { chosen, .. } => {
             let body = chosen.map(|chosen| json!({"auth_token_sha256": texts.hash(workspace, chosen)}));
             ("POST", at("tokens"), admin, body)
         }

@@ -472,7 +472,7 @@ impl Judge {
                 self.spec.successor.map(|next| next.token) == brought && self.spec.epoch == epoch
             }
             Answer::Ended { was_live: true, epoch } => {
-                matches!(*op, Op::OwnerEnds { token, .. } if !self.spec.is_live(token))
+                matches!(*op, Op::OwnerEnds { token, .. } if !self.spec.is_live(token, Time::Early))
                     && self.spec.epoch == epoch
             }
             Answer::Created { .. } => brought.is_some_and(|token| self.issued.contains(&token)),
@@ -511,7 +511,7 @@ impl Judge {
                 self.perform(&Op::Register { bearer, chosen, place }, UNKNOWN);
             }
             StoreChange::Mint(token) => {
-                self.perform(&Op::Mint { chosen: Some(token) }, UNKNOWN);
+                self.perform(&Op::Mint { chosen: Some(token), expires: false }, UNKNOWN);
             }
             StoreChange::Command(op) => {
                 self.perform(&op, UNKNOWN);

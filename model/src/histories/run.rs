@@ -251,8 +251,8 @@ fn next_call(client: u64, turn: u64, running: &Running, numbers: &mut Numbers) -
         0..6 => Op::Register { bearer: Some(bearer), chosen: None, place },
         6..9 => Op::Register { bearer: None, chosen: None, place },
         9..11 => Op::Register { bearer: None, chosen: Some(chosen), place },
-        11 => Op::Mint { chosen: None },
-        12 => Op::Mint { chosen: Some(Token::CALLER) },
+        11 => Op::Mint { chosen: None, expires: false },
+        12 => Op::Mint { chosen: Some(Token::CALLER), expires: false },
         13..15 => {
             let scope = *numbers.pick(&[Scope::All, Scope::All, Scope::Owner, Scope::Api]);
             let successor = if scope == Scope::All && numbers.below(3) == 0 { Some(chosen) } else { None };
