@@ -217,8 +217,17 @@ async fn find_and_follow(stage: &mut Stage<'_>, admin_token: &str) -> Result<(),
 
     stage.scene("The writer says that it is alive.")?;
     let beat = json!({"workspace_id": "writer", "current_task": "Writing", "active_tasks": 1});
-    let beaten = stage.post("/registry/heartbeat", writer, beat, 200).await?;
+    let beaten = stage.post("/registry/heartbeat", writer, beat.clone(), 200).await?;
     stage.expect(&beaten, json!({"status": "ok"}))?;
+
+    stage.scene("It rotates its token by itself. The old token works until the next one is first used.")?;
+    let rotating = stage.post("/workspaces/writer/rotate", writer, json!({}), 200).await?;
+    stage.expect(&rotating, json!({"status": "rotation_pending"}))?;
+    let next_token = stage.text(&rotating, "auth_token")?;
+    stage.post("/registry/heartbeat", writer, beat.clone(), 200).await?;
+    stage.post("/registry/heartbeat", Caller::Agent("writer", &next_token), beat.clone(), 200).await?;
+    let late = stage.post("/registry/heartbeat", writer, beat, 401).await?;
+    stage.expect(&late, json!({"code": "invalid_token"}))?;
 
     stage.scene("The writer moves: its new container takes over.")?;
     let target_token = NewToken::generate(&Random::OS)?;
@@ -465,7 +474,7 @@ mod tests {
         let mut out = Vec::new();
         run(&mut out).await.expect("every step succeeds");
         let text = String::from_utf8(out).unwrap();
-        assert!(text.ends_with("All 25 steps succeeded.\n"), "{text}");
+        assert!(text.ends_with("All 26 steps succeeded.\n"), "{text}");
         assert!(text.contains("with wsr_") && text.contains("..."), "{text}");
         let longest = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::len).max();
         assert!(longest < Some(32), "{text}");

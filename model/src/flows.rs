@@ -452,7 +452,7 @@ fn refused(error: OperationError) -> Answer {
         OperationError::RandomUnavailable(_) => return Answer::Unavailable,
     };
     Answer::Refused(match refusal {
-        Refusal::InsufficientScope => Why::InsufficientScope,
+        Refusal::InsufficientScope | Refusal::OperatorOnly => Why::InsufficientScope,
         Refusal::HandOverPending => Why::HandOverPending,
         Refusal::NotFound => Why::NotFound,
         Refusal::Removed => Why::Removed,

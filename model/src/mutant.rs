@@ -135,8 +135,8 @@ mutants! {
     EndNotRecognised,
     /// An operator's end of a token that is not live writes nothing.
     EndOnlyTheLive,
-    /// An owner may end its own token.
-    OwnerEndsItself,
+    /// Any live token may end the owner's.
+    LiveEndsTheOwner,
     /// A refresh does not look at an API token's expiry.
     ExpiredIsLive,
     /// A mint takes an expired token for a live one.
@@ -273,7 +273,10 @@ impl Mutable for EndToken {
             (Mutant::EndOnlyTheLive, Ok(Decision::Write(_, answer))) if !answer.was_live => {
                 Ok(Decision::AlreadyDone(Ended { epoch: seen.epoch, ..answer }))
             }
-            (Mutant::OwnerEndsItself, Err(OperationError::Refused(Refusal::InsufficientScope))) => {
+            (
+                Mutant::LiveEndsTheOwner,
+                Err(OperationError::Refused(Refusal::InsufficientScope | Refusal::OperatorOnly)),
+            ) => {
                 let caller =
                     EndTokenCaller::Operator(Command { id: CommandName(5).id(), expected_epoch: None });
                 Self { caller, id: self.id.clone(), now: self.now }.decide(seen)

@@ -67,7 +67,7 @@ const FOUND: &[(Mutant, &str, Guarantee, u8)] = &[
     (Mutant::BeatTakesOver, "rotation-and-hand-over", Guarantee::G21, 0),
     (Mutant::EndNotRecognised, "one-token", Guarantee::G6, 1),
     (Mutant::EndOnlyTheLive, "one-token", Guarantee::G3, 0),
-    (Mutant::OwnerEndsItself, "one-token", Guarantee::G21, 0),
+    (Mutant::LiveEndsTheOwner, "one-token", Guarantee::G21, 0),
     (Mutant::ExpiredIsLive, "expiry", Guarantee::Spec, 0),
     (Mutant::ExpiredIsMinted, "expiry", Guarantee::Spec, 0),
     (Mutant::ProofWithoutEpoch, "same-place", Guarantee::Flip, 0),

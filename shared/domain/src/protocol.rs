@@ -107,6 +107,8 @@ pub enum Refusal {
     InsufficientScope,
     /// An operator's hand-over is pending, which an owner does not replace.
     HandOverPending,
+    /// The bearer is the owner's, but only an operator may do this.
+    OperatorOnly,
     /// The hash that the caller chose for a new token has or had a role in the workspace.
     HashInUse,
     /// The workspace has as many API tokens as it may have.

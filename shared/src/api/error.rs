@@ -29,11 +29,14 @@ pub enum Error {
     #[error("A bearer token is required: send `Authorization: Bearer <token>`.")]
     MissingToken,
     /// The bearer token is not live.
-    #[error("The bearer token is not valid here: it is malformed, unknown, or was revoked.")]
+    #[error("The bearer token is not valid here: it is malformed or unknown, or it has ended.")]
     InvalidToken,
     /// The bearer token is live, but may not do this.
     #[error("This needs the workspace's owner token: an API token is not enough.")]
     InsufficientScope,
+    /// The bearer token is the owner's, but only an operator may do this.
+    #[error("Only an operator may end the owner's token. Rotate it instead.")]
+    OperatorOnly,
     /// There is no such workspace.
     #[error("There is no workspace with this id.")]
     WorkspaceNotFound,
@@ -46,15 +49,13 @@ pub enum Error {
     )]
     HashInUse,
     /// The workspace has as many API tokens as it may have.
-    #[error(
-        "The workspace has {API_TOKEN_LIMIT} API tokens, the most it may have. Revoke with the scope `api` first."
-    )]
+    #[error("The workspace has {API_TOKEN_LIMIT} API tokens, the most it may have. End one first.")]
     TokenLimitReached,
     /// The workspace is not at the epoch that the caller expected, or changed during the call.
     #[error("The workspace is at another epoch, or changed during the call. Read it, then decide again.")]
     EpochChanged,
     /// The operation id is the last command's, which did something else.
-    #[error("The operation id was used for another operation, scope or successor. Send a new one.")]
+    #[error("The operation id was used for another operation, scope, token or successor. Send a new one.")]
     OperationIdReused,
     /// An operator's hand-over is pending, which an owner does not replace.
     #[error(
@@ -135,7 +136,7 @@ impl Error {
                 challenge: Some("Bearer error=\"invalid_token\""),
                 ..error(StatusCode::UNAUTHORIZED, "invalid_token")
             },
-            Self::InsufficientScope => HttpError {
+            Self::InsufficientScope | Self::OperatorOnly => HttpError {
                 challenge: Some("Bearer error=\"insufficient_scope\""),
                 ..error(StatusCode::FORBIDDEN, "insufficient_scope")
             },
@@ -163,7 +164,9 @@ impl Error {
         match self {
             Self::InvalidJson(_) | Self::InvalidRequest { .. } | Self::PayloadTooLarge(_) => "InvalidPayload",
             // A direct call carries no bearer: IAM has authorised it.
-            Self::MissingToken | Self::InvalidToken | Self::InsufficientScope => "InvalidPayload",
+            Self::MissingToken | Self::InvalidToken | Self::InsufficientScope | Self::OperatorOnly => {
+                "InvalidPayload"
+            }
             Self::WorkspaceNotFound => "WorkspaceNotFound",
             Self::WorkspaceExists => "WorkspaceExists",
             Self::HashInUse => "HashInUse",
@@ -187,6 +190,7 @@ impl Error {
             | Self::MissingToken
             | Self::InvalidToken
             | Self::InsufficientScope
+            | Self::OperatorOnly
             | Self::WorkspaceNotFound
             | Self::WorkspaceExists
             | Self::HashInUse
@@ -237,6 +241,7 @@ impl From<Refusal> for Error {
             Refusal::MissingToken => Self::MissingToken,
             Refusal::InvalidToken => Self::InvalidToken,
             Refusal::InsufficientScope => Self::InsufficientScope,
+            Refusal::OperatorOnly => Self::OperatorOnly,
             Refusal::HashInUse => Self::HashInUse,
             Refusal::TokenLimitReached => Self::TokenLimitReached,
             Refusal::EpochChanged => Self::EpochChanged,

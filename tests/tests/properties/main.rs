@@ -1,5 +1,5 @@
 //! Properties that hold for any input: of tokens, of the agent-URL policy, of the limits, of the tree. Random inputs come from a
-//! fixed seed, so that running a failed test again finds the failure again. Also properties of the code: what secret types do not
+//! fixed seed, so that running a failed test again finds the failure again. Also properties of the code and its documents: what secret types do not
 //! have, which folder imports which, and what the Lambda runtime logs.
 
 #![allow(
@@ -12,6 +12,7 @@
 )]
 
 mod addresses;
+mod api_docs;
 mod limits;
 mod registries;
 mod rooms;

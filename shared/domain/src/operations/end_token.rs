@@ -56,7 +56,7 @@ impl Operation for EndToken {
             EndTokenCaller::Bearer(bearer) => {
                 workspace.require_owner(bearer, self.now)?;
                 if self.is_owner(workspace) {
-                    return Err(Refusal::InsufficientScope.into());
+                    return Err(Refusal::OperatorOnly.into());
                 }
             }
         }
@@ -163,7 +163,7 @@ mod tests {
         assert!(ended.was_live && changes(&write, &Change::RemoveApiToken(hash("api"))));
         let forgets = |change: &Change| matches!(change, Change::SetLastCommand(_));
         assert!(!write.changes().iter().any(forgets), "an operator's command stays remembered");
-        assert_eq!(decide(&by("owner", "owner"), &owned()), Err(Refusal::InsufficientScope));
+        assert_eq!(decide(&by("owner", "owner"), &owned()), Err(Refusal::OperatorOnly));
         assert_eq!(decide(&by("api", "api"), &owned()), Err(Refusal::InsufficientScope));
         for bearer in ["previous", "expired", "successor", "other"] {
             assert_eq!(decide(&by(bearer, "api"), &pending(owned())), Err(Refusal::InvalidToken), "{bearer}");
