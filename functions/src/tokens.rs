@@ -16,6 +16,8 @@ struct MintReply {
     auth_token: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prefix: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -50,14 +52,15 @@ pub fn read_mint(fields: &Fields<'_>, caller: Caller, random: &Random) -> Result
 /// # Errors
 /// [`Error`] when the call is refused or the outcome is unknown.
 pub async fn mint(store: &Store, id: &WorkspaceId, operation: &MintToken) -> Result<Reply, Error> {
-    let Minted { epoch, id: token_id, token } = store.run(id, operation).await?;
+    let Minted { epoch, id: token_id, expires, token } = store.run(id, operation).await?;
     let token_id = token_id.as_str().to_owned();
     if let Some(epoch) = epoch {
         tracing::info!(epoch = epoch.0, token_id, "API token minted");
     }
     let prefix = token.as_ref().map(|token| token.prefix().as_str().to_owned());
     let (workspace_id, auth_token) = (id.as_str().to_owned(), token.map(NewToken::reveal));
-    Reply::created(&MintReply { workspace_id, token_id, auth_token, prefix })
+    let expires_at = expires.map(Timestamp::rfc3339);
+    Reply::created(&MintReply { workspace_id, token_id, auth_token, prefix, expires_at })
 }
 
 /// Ends one token.

@@ -358,7 +358,9 @@ fn is_allowed(seen: &Entry, request: Request, write: Option<Write>, said: Answer
             spec.successor.map(|next| next.token) == token.or(chosen) && spec.epoch == epoch
         }
         (Answer::Ended { was_live: true, epoch }, Op::OwnerEnds { token, .. }) => {
-            !spec.is_live(token, request.now) && spec.epoch == epoch
+            !spec.is_live(token, request.now)
+                && spec.pending(request.now) != Some(token)
+                && spec.epoch == epoch
         }
         // Its token may have ended since.
         (Answer::Created { .. }, _) => is_created_in(seen, request.call),

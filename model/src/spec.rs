@@ -666,11 +666,15 @@ impl Spec {
         }
         self.epoch += 1;
         let was_live = self.is_live(token, now);
+        let was_pending = self.pending(now) == Some(token);
         if self.owner() == Some(token) {
             self.previous = Some(token);
             self.door = Door::Open;
             self.successor = None;
+        } else if was_pending {
+            self.successor = None;
         }
+        let was_live = was_live || was_pending;
         self.end_api_token(token, now);
         let ended = Some(usize::from(was_live));
         self.last_command = Some(LastCommand { name, kind, epoch: self.epoch, ended });
@@ -686,7 +690,12 @@ impl Spec {
             return Answer::Refused(Why::InsufficientScope);
         }
         self.epoch += 1;
-        Answer::Ended { was_live: self.end_api_token(token, now), epoch: self.epoch }
+        let is_own = self.successor.is_some_and(|named| named.by == NamedBy::Owner);
+        let was_pending = is_own && self.pending(now) == Some(token);
+        if was_pending {
+            self.successor = None;
+        }
+        Answer::Ended { was_live: self.end_api_token(token, now) || was_pending, epoch: self.epoch }
     }
 
     /// Returns whether it was live.

@@ -1,6 +1,7 @@
 //! Reads of many items: several workspaces with their presence in one consistent read, and the ids of a workspace's children.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::{AttributeValue, KeysAndAttributes};
 use domain::id::WorkspaceId;
@@ -15,6 +16,8 @@ const BATCH_GET: &str = "BatchGetItem";
 const QUERY: &str = "Query";
 /// How often DynamoDB is asked for the keys that it leaves unprocessed.
 pub const BATCH_ATTEMPTS: usize = 3;
+/// How long to wait before that: DynamoDB leaves out keys whose partition is busy.
+const UNPROCESSED_BACKOFF: Duration = Duration::from_millis(50);
 /// How many keys one BatchGetItem may name.
 const BATCH_KEYS: usize = 100;
 
@@ -110,9 +113,13 @@ impl Store {
     async fn batch_get(&self, keys: Vec<Item>) -> Result<Items, StoreError> {
         let mut items = Items::default();
         let mut keys = keys;
-        for _ in 0..BATCH_ATTEMPTS {
+        for attempt in 0..BATCH_ATTEMPTS {
             if keys.is_empty() {
                 break;
+            }
+            if attempt > 0 {
+                // To the SDK this is no error, so it does not wait.
+                tokio::time::sleep(UNPROCESSED_BACKOFF).await;
             }
             let wanted = KeysAndAttributes::builder().set_keys(Some(keys)).consistent_read(true).build();
             let wanted = wanted.map_err(|_| failed("the request could not be built"))?;

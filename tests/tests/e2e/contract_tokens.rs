@@ -221,6 +221,47 @@ async fn g22_an_owner_rotates_its_token() {
     .await;
 }
 
+/// A next token that leaked can be ended before it takes over.
+#[tokio::test]
+async fn g20_a_pending_token_ends_alone_too() {
+    test(async |w| {
+        let (id, owner) = w.spawned().await;
+        for by_operator in [false, true] {
+            let rotating = w.rotate(&id, &owner, json!({})).await;
+            let (next, token_id) = (rotating.token(), rotating.json["token_id"].as_str().unwrap().to_owned());
+            let ended = if by_operator {
+                w.end_token(&id, &token_id, json!({})).await
+            } else {
+                w.owner_ends(&id, &owner, &token_id).await
+            };
+            assert_eq!((ended.status, &ended.json["revoked"]), (200, &json!(1)), "{}", ended.text);
+            assert_eq!(w.beat(&id, Some(&next)).await.code(), "invalid_token");
+            assert_eq!(w.register_url(&id, Some(&next), URL).await.code(), "invalid_token");
+        }
+        let (successor, _) = w.handed_over(&id).await;
+        let token_id = format!("sha256:{}", sha256(&successor).get(..16).unwrap());
+        assert_eq!(w.owner_ends(&id, &owner, &token_id).await.json["revoked"], 0, "an operator named it");
+        assert_eq!(w.register_url(&id, Some(&successor), URL).await.status, 200);
+    })
+    .await;
+}
+
+/// A mint of a live token changes nothing, and says when that token expires.
+#[tokio::test]
+async fn a_repeated_mint_says_when_the_token_expires() {
+    test(async |w| {
+        let (id, _) = w.spawned().await;
+        let (_, hash) = w.chosen_token();
+        let mint = |seconds| json!({"auth_token_sha256": hash, "expires_in_seconds": seconds});
+        let first = w.mint(&id, mint(3_600)).await;
+        assert!(first.json["expires_at"].is_string());
+        assert_eq!(w.mint(&id, mint(60)).await.json, first.json);
+        let for_ever = w.mint(&id, json!({})).await;
+        assert_eq!(for_ever.json.get("expires_at"), None);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn g22_the_newest_wish_counts_until_it_expires() {
     test(async |w| {

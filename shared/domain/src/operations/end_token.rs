@@ -1,10 +1,10 @@
-//! End one token: the owner's, or an API token. The others stay.
+//! End one token: the owner's, an API token, or one that is pending as the next owner's. The others stay.
 
 use crate::operations::command::Command;
 use crate::protocol::{Decision, Operation, OperationError, Refusal, WhenOvertaken};
 use crate::time::Timestamp;
 use crate::token::{TokenHash, TokenId};
-use crate::workspace::{CommandKind, Epoch, Workspace};
+use crate::workspace::{CommandKind, Epoch, NamedBy, Workspace};
 use crate::write::Write;
 
 /// A request to end one token.
@@ -60,14 +60,17 @@ impl Operation for EndToken {
                 }
             }
         }
-        let mut write = Write::advancing(workspace).revoked_at(self.now);
+        let mut write = Write::advancing(workspace);
         if self.is_owner(workspace) {
             write = write.no_owner(workspace, None);
+        } else if self.is_successor(workspace) {
+            write = write.successor(None);
         }
         write = write.no_api_token(self.api_tokens(workspace));
         if let EndTokenCaller::Operator(command) = &self.caller {
             write = write.command(&command.id, self.kind());
         }
+        let write = write.revoked_at(self.now);
         let answer = Ended { was_live: self.is_live(workspace), epoch: write.epoch() };
         Ok(Decision::Write(write, answer))
     }
@@ -99,12 +102,23 @@ impl EndToken {
     }
 
     fn is_live(&self, workspace: &Workspace) -> bool {
-        self.is_owner(workspace) || self.api_tokens(workspace).next().is_some()
+        self.is_owner(workspace)
+            || self.is_successor(workspace)
+            || self.api_tokens(workspace).next().is_some()
     }
 
     fn is_owner(&self, workspace: &Workspace) -> bool {
         workspace.owner.as_ref().is_some_and(|owner| {
             owner.hash.token().is_some_and(|hash| TokenId::of(hash, owner.prefix.as_ref()) == self.id)
+        })
+    }
+
+    /// A successor that could still take over. An owner ends only the one that it named itself.
+    fn is_successor(&self, workspace: &Workspace) -> bool {
+        let may_end =
+            |by: NamedBy| by == NamedBy::Owner || matches!(self.caller, EndTokenCaller::Operator(_));
+        workspace.pending_successor(self.now).is_some_and(|next| {
+            may_end(next.named_by) && TokenId::of(&next.hash, next.prefix.as_ref()) == self.id
         })
     }
 
@@ -118,7 +132,7 @@ impl EndToken {
 mod tests {
     use super::*;
     use crate::fixtures::*;
-    use crate::workspace::LastCommand;
+    use crate::workspace::{LastCommand, Successor};
     use crate::write::Change;
 
     fn id(word: &str) -> TokenId {
@@ -149,7 +163,11 @@ mod tests {
                 && changes(&write, &Change::ClearSuccessor)
         );
         assert!(!changes(&write, &Change::RemoveApiToken(hash("api"))));
-        for word in ["previous", "expired", "successor", "other"] {
+        let (write, ended) = decide(&by_operator("successor", None), &pending(owned())).unwrap();
+        let write = write.unwrap();
+        assert!(ended.was_live && changes(&write, &Change::ClearSuccessor));
+        assert!(!changes(&write, &Change::ClearOwner));
+        for word in ["previous", "expired", "other"] {
             let (write, ended) = decide(&by_operator(word, None), &pending(owned())).unwrap();
             assert!(!ended.was_live && write.is_some(), "{word}");
         }
@@ -163,6 +181,15 @@ mod tests {
         assert!(ended.was_live && changes(&write, &Change::RemoveApiToken(hash("api"))));
         let forgets = |change: &Change| matches!(change, Change::SetLastCommand(_));
         assert!(!write.changes().iter().any(forgets), "an operator's command stays remembered");
+        let (write, ended) = decide(&by("owner", "successor"), &pending(owned())).unwrap();
+        assert!(
+            !ended.was_live && !changes(&write.unwrap(), &Change::ClearSuccessor),
+            "an operator named it"
+        );
+        let next = Successor { named_by: NamedBy::Owner, ..successor("next", NOW + 1) };
+        let rotating = Workspace { successor: Some(next), ..owned() };
+        let (write, ended) = decide(&by("owner", "next"), &rotating).unwrap();
+        assert!(ended.was_live && changes(&write.unwrap(), &Change::ClearSuccessor));
         assert_eq!(decide(&by("owner", "owner"), &owned()), Err(Refusal::OperatorOnly));
         assert_eq!(decide(&by("api", "api"), &owned()), Err(Refusal::InsufficientScope));
         for bearer in ["previous", "expired", "successor", "other"] {

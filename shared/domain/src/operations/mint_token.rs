@@ -31,6 +31,8 @@ pub struct Minted {
     pub epoch: Option<Epoch>,
     /// The token's id.
     pub id: TokenId,
+    /// When it expires. A token that was live before keeps its expiry.
+    pub expires: Option<Timestamp>,
     /// The token that this call generated.
     pub token: Option<NewToken>,
 }
@@ -41,9 +43,10 @@ impl Operation for MintToken {
     fn decide(&self, workspace: &Workspace) -> Result<Decision<Minted>, OperationError> {
         self.caller.require_owner(workspace, self.now)?;
         let chosen = self.chosen.as_ref();
-        if let Some(hash) = chosen.filter(|hash| workspace.is_api_token(hash, self.now)) {
-            let id = TokenId::of(hash, None);
-            return Ok(Decision::AlreadyDone(Minted { epoch: None, id, token: None }));
+        let live = chosen.and_then(|hash| workspace.api_tokens.get_key_value(hash));
+        if let Some((hash, live)) = live.filter(|(_, live)| live.is_live(self.now)) {
+            let (id, expires) = (TokenId::of(hash, live.prefix.as_ref()), live.expires);
+            return Ok(Decision::AlreadyDone(Minted { epoch: None, id, expires, token: None }));
         }
         if chosen.is_some_and(|hash| workspace.is_known(hash, self.now)) {
             return Err(Refusal::HashInUse.into());
@@ -56,7 +59,8 @@ impl Operation for MintToken {
         let minted = ApiToken { prefix: token.prefix().cloned(), name, minted_at, expires };
         let write = Write::advancing(workspace).api_token(workspace, token.hash(), minted);
         let id = TokenId::of(token.hash(), token.prefix());
-        let answer = Minted { epoch: Some(write.epoch()), id, token: token.generated() };
+        let answer =
+            Minted { epoch: Some(write.epoch()), id, expires: self.expires, token: token.generated() };
         Ok(Decision::Write(write, answer))
     }
 
