@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::AppName;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent};
 use serde_json::value::RawValue;
 use shared::lambda::config::{ConfigError, Env};
@@ -76,7 +78,9 @@ impl Functions {
             let (_, constructor) = constructor.ok_or_else(|| TemplateError::UnknownFunction(name.clone()))?;
             let variables = template.environment(definition, parameters, table_name)?;
             let environment = Env::from_fn(|variable| variables.get(variable).cloned());
-            let handler = constructor(&environment, resources.clone())
+            let dynamodb = named(&resources.dynamodb, &name);
+            let resources = Resources { dynamodb, random: resources.random.clone() };
+            let handler = constructor(&environment, resources)
                 .map_err(|source| SetUpError::Configuration { function: name.clone(), source })?;
             let function = LocalFunction { name: name.clone(), timeout: definition.timeout, handler };
             functions.insert(name, Arc::new(function));
@@ -92,6 +96,14 @@ impl Functions {
     pub fn get(&self, name: &str) -> Option<Arc<LocalFunction>> {
         self.0.get(name).cloned()
     }
+}
+
+/// The same client. Its requests carry the function's name in `User-Agent`, so that a test can compare them with the function's
+/// policy.
+fn named(client: &Client, function: &str) -> Client {
+    let mut config = client.config().to_builder();
+    config.set_app_name(AppName::new(function.to_owned()).ok());
+    Client::from_conf(config.build())
 }
 
 impl LocalFunction {

@@ -1,6 +1,6 @@
 //! A proxy between the functions and the store. It records every request and injects faults into the chosen ones.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub enum Fault {
 #[derive(Default)]
 struct State {
     seen: Mutex<Vec<String>>,
+    /// Which function has made which operation.
+    made: Mutex<BTreeSet<(String, String)>>,
     next: Mutex<VecDeque<(String, Option<Fault>)>>,
     always: Mutex<Option<(String, Fault)>>,
     captured: Mutex<Vec<Request<Bytes>>>,
@@ -188,6 +190,11 @@ impl Proxy {
         std::mem::take(&mut self.state.seen.lock().unwrap())
     }
 
+    /// Which function has made which operation so far.
+    pub fn made(&self) -> BTreeSet<(String, String)> {
+        self.state.made.lock().unwrap().clone()
+    }
+
     /// Delivers each captured request this many times, and returns the store's statuses.
     pub async fn deliver_captured(&self, times: usize) -> Vec<u16> {
         let captured = std::mem::take(&mut *self.state.captured.lock().unwrap());
@@ -221,6 +228,9 @@ async fn handle(
 ) -> Result<Response<Bytes>, Broken> {
     let operation = operation(&request);
     state.seen.lock().unwrap().push(operation.clone());
+    if let Some(function) = function(&request) {
+        state.made.lock().unwrap().insert((function, operation.clone()));
+    }
     let request = readdress(store, request).await?;
     let gate = state.gate.lock().unwrap().clone().filter(|gate| gate.operation == operation);
     if let Some(gate) = gate {
@@ -274,6 +284,12 @@ async fn handle(
             Ok(reply)
         }
     }
+}
+
+/// The function that sends this request: `User-Agent: … app/heartbeat …`.
+fn function(request: &Request<Incoming>) -> Option<String> {
+    let agent = request.headers().get("user-agent")?.to_str().ok()?;
+    agent.split(' ').find_map(|part| part.strip_prefix("app/")).map(str::to_owned)
 }
 
 /// `X-Amz-Target: DynamoDB_20120810.GetItem` → `GetItem`.

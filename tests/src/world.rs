@@ -1,7 +1,7 @@
 //! A registry of its own for each test, and the callers' side of it. What goes in and comes out is recorded; when the
 //! test is over, responses, log lines, panic messages and the table are searched for the secrets of the test.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::Write;
 use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 
@@ -20,6 +20,8 @@ use crate::proxy::Proxy;
 use crate::secrets;
 
 pub type Item = HashMap<String, AttributeValue>;
+
+const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// The variable that names another engine.
 pub const DYNAMODB_ENDPOINT: &str = "DYNAMODB_ENDPOINT";
@@ -138,6 +140,7 @@ pub async fn test_with(setup: Setup, body: impl AsyncFnOnce(&World)) {
     let world = World::start(setup).await;
     body(&world).await;
     world.search_for_secrets().await;
+    world.check_grants();
     world.registry.stop().await;
     if let Some(engine) = world.engine {
         engine.stop().await;
@@ -478,6 +481,17 @@ impl World {
         (reply, self.proxy.take_seen())
     }
 
+    /// Every request to the store is one that the function's policy allows: an engine on this machine would not ask.
+    fn check_grants(&self) {
+        for (function, operation) in self.proxy.made() {
+            let granted = granted(&function);
+            assert!(
+                granted.contains(&operation),
+                "{function} makes a {operation}, its role allows {granted:?}"
+            );
+        }
+    }
+
     /// Searches all that was said, logged and stored for every secret of this test (G8), and all but the store for every
     /// hash of one.
     async fn search_for_secrets(&self) {
@@ -499,6 +513,18 @@ impl World {
             assert!(!panics.contains(&hash), "a panic shows the hash of a token");
         }
     }
+}
+
+/// What a function's role in `template.yaml` allows it to do with the table and its index.
+fn granted(function: &str) -> BTreeSet<String> {
+    let words = function
+        .split('-')
+        .map(|word| word.get(..1).unwrap_or_default().to_uppercase() + word.get(1..).unwrap_or_default());
+    let role = format!("\n  {}Role:\n", words.collect::<String>());
+    let start = TEMPLATE.find(&role).unwrap_or_else(|| panic!("no role for {function}"));
+    let role = TEMPLATE.get(start..).unwrap().split("\n\n").next().unwrap();
+    let actions = role.split_whitespace().filter_map(|word| word.strip_prefix("dynamodb:"));
+    actions.map(str::to_owned).collect()
 }
 
 pub fn authorized(request: reqwest::RequestBuilder, bearer: Option<&str>) -> reqwest::RequestBuilder {
