@@ -133,6 +133,40 @@ async fn no_value_of_any_field_of_a_payload_makes_a_function_fail() {
     .await;
 }
 
+/// Query parameters, headers and path parameters are refused as fields are.
+#[tokio::test]
+async fn no_value_outside_of_a_body_makes_a_5xx() {
+    test(async |w| {
+        let (id, token) = w.spawned().await;
+        let before = w.item(&id).await;
+        for value in nasty_values() {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let encoded: String = text.bytes().take(500).map(|byte| format!("%{byte:02X}")).collect();
+            let url = |path: &str| format!("{}{path}", w.registry.url());
+            let header = reqwest::header::HeaderValue::from_str(&text);
+            let mut requests = vec![
+                w.http.get(url(&format!("/workspaces?after={encoded}"))).bearer_auth(w.admin()),
+                w.http.get(url(&format!("/workspaces?limit={encoded}"))).bearer_auth(w.admin()),
+                w.http.get(url(&format!("/workspaces?parent_id={encoded}"))).bearer_auth(w.admin()),
+                w.http.get(url(&format!("/registry/{id}/peers?after={encoded}"))).bearer_auth(&token),
+                w.http.delete(url(&format!("/workspaces/{id}/tokens/{encoded}"))).bearer_auth(&token),
+                w.http
+                    .delete(url(&format!("/admin/workspaces/{id}/tokens/{encoded}")))
+                    .bearer_auth(w.admin()),
+                w.http.get(url(&format!("/registry/discover/{encoded}"))).bearer_auth(w.admin()),
+            ];
+            let discover = w.http.get(url(&format!("/registry/discover/{id}"))).bearer_auth(&token);
+            requests.extend(header.map(|header| discover.header("x-workspace-id", header)).ok());
+            for request in requests {
+                let reply = w.send(request).await;
+                assert!(reply.status < 500, "{} for {value}: {}", reply.status, reply.text);
+            }
+        }
+        assert_eq!(w.item(&id).await, before);
+    })
+    .await;
+}
+
 /// Sends bytes as they are and reads the answer, bounded in time.
 async fn raw(w: &World, bytes: &[u8]) -> String {
     let address = w.registry.url().trim_start_matches("http://").to_owned();
