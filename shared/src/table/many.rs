@@ -94,9 +94,7 @@ impl Store {
             .table_name(&self.table)
             .index_name(BY_PARENT)
             .expression_attribute_names("#parent_key", PARENT_KEY)
-            .expression_attribute_values(":parent", item::parent_key(parent))
-            // A page holds 1 MB, far more than so many keys.
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX));
+            .expression_attribute_values(":parent", item::parent_key(parent));
         let query = match after {
             Some(after) => query
                 .key_condition_expression("#parent_key = :parent AND #workspace_id > :after")
@@ -104,9 +102,20 @@ impl Store {
                 .expression_attribute_values(":after", AttributeValue::S(after.as_str().to_owned())),
             None => query.key_condition_expression("#parent_key = :parent"),
         };
-        let response = query.send().await.map_err(|error| unavailable(QUERY, &error))?;
-        let ids = response.items().iter().map(item::id_of).collect::<Result<Vec<_>, _>>()?;
-        Ok(ids)
+        let (mut ids, mut start) = (Vec::with_capacity(limit), None);
+        loop {
+            // A page has 1 MB. DynamoDB Local counts whole items, not only their keys.
+            let wanted = i32::try_from(limit.saturating_sub(ids.len())).unwrap_or(i32::MAX);
+            let page = query.clone().limit(wanted).set_exclusive_start_key(start).send().await;
+            let page = page.map_err(|error| unavailable(QUERY, &error))?;
+            for item in page.items() {
+                ids.push(item::id_of(item)?);
+            }
+            start = page.last_evaluated_key;
+            if start.is_none() || ids.len() >= limit {
+                return Ok(ids);
+            }
+        }
     }
 
     /// One strongly consistent BatchGetItem. DynamoDB may leave keys unprocessed; it is asked for those again.
