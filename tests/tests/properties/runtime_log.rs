@@ -1,7 +1,8 @@
-//! What the Lambda runtime itself logs, and what of it `shared::lambda::logging` lets through. A function runs in its own
-//! process, on a Runtime API that this test serves. It refuses the first event and panics at the second.
+//! What the Lambda runtime itself logs, and what of it `shared::lambda::logging` lets through. A function
+//! ([`panicking-function`](../../src/bin/panicking-function.rs)) runs in its own process, on a Runtime API that this test serves. It
+//! refuses the first event and panics at the second.
 
-use std::process::{ExitCode, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -13,37 +14,18 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
-use shared::api::error::Audience;
-use shared::api::event::{Answer, Event};
-use shared::lambda::config::{ConfigError, Env};
-use shared::lambda::start::{Function, Resources, run};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpListener;
 use tokio::process::Command;
 use tokio::sync::Notify;
-use tracing::level_filters::LevelFilter;
 
 const SECRET: &str = "hunter2";
 /// The first is neither HTTP nor direct.
 const EVENTS: [&str; 2] = ["7", r#"{"workspace_id": "w", "token": "hunter2"}"#];
 
-struct Panics;
-
-impl Function for Panics {
-    const AUDIENCE: Audience = Audience::Operators;
-
-    fn new(_: &Env<'_>, _: Resources) -> Result<Self, ConfigError> {
-        Ok(Self)
-    }
-
-    async fn answer(&self, _: Event) -> Answer {
-        panic!("a bug")
-    }
-}
-
 #[tokio::test]
 async fn g8_of_the_runtime_s_lines_our_log_has_the_panic_alone() {
-    let lines = lines_of("with_our_log").await;
+    let lines = lines_of(&[]).await;
     assert_eq!(errors_of_the_runtime(&lines), ["user handler panicked"], "{lines:#?}");
     assert!(!lines.iter().any(|line| line.contains(SECRET)), "{lines:#?}");
     // The function's own line about the refusal.
@@ -53,25 +35,12 @@ async fn g8_of_the_runtime_s_lines_our_log_has_the_panic_alone() {
 /// If this fails, the filter has nothing to hide any more.
 #[tokio::test]
 async fn unfiltered_the_runtime_logs_function_errors_and_events() {
-    let lines = lines_of("with_any_log").await;
+    let lines = lines_of(&["any-log"]).await;
     let errors = errors_of_the_runtime(&lines);
     assert_eq!(errors.len(), 2, "{lines:#?}");
     assert!(errors[0].contains("error_type"), "{errors:?}");
     assert_eq!(errors[1], "user handler panicked");
     assert!(lines.iter().any(|line| line.contains(SECRET)), "{lines:#?}");
-}
-
-#[tokio::test]
-#[ignore = "runs in a process of its own"]
-async fn with_our_log() {
-    assert_eq!(run::<Panics>().await, ExitCode::SUCCESS);
-}
-
-#[tokio::test]
-#[ignore = "runs in a process of its own"]
-async fn with_any_log() {
-    tracing_subscriber::fmt().json().flatten_event(true).with_max_level(LevelFilter::TRACE).init();
-    assert_eq!(run::<Panics>().await, ExitCode::SUCCESS);
 }
 
 fn errors_of_the_runtime(lines: &[String]) -> Vec<String> {
@@ -83,8 +52,8 @@ fn errors_of_the_runtime(lines: &[String]) -> Vec<String> {
     lines.filter(is_wanted).map(|line| line["message"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// The log lines of a process that runs this test.
-async fn lines_of(test: &str) -> Vec<String> {
+/// The log lines of a process that runs the function.
+async fn lines_of(arguments: &[&str]) -> Vec<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let asked = Arc::new(AtomicUsize::new(0));
@@ -98,8 +67,8 @@ async fn lines_of(test: &str) -> Vec<String> {
             tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
         }
     });
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--nocapture", "--exact", &format!("runtime_log::{test}")])
+    let mut child = Command::new(env!("CARGO_BIN_EXE_panicking-function"))
+        .args(arguments)
         .env_clear()
         .envs([
             ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
